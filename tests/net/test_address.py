@@ -19,19 +19,17 @@ from tcpd.net.address import ip_of, shown, socket_address
         ("", UNIXAddress(None)),
     ],
 )
-def test_addresses_of_sockets(raw: object, address: object) -> None:
+def test_socket_addresses_are_converted(raw: object, address: object) -> None:
     assert socket_address(raw) == address
 
 
-def test_a_link_local_address_keeps_its_zone() -> None:
-    """RFC 4007 section 6: such an address is unique only within its zone; without it nobody could
-    connect there, nor tell two clients from each other. A limit counts networks, which have none.
-    """
+def test_link_local_address_keeps_its_zone() -> None:
+    """RFC 4007 section 6: a link-local address is unique only within its zone."""
     number, name = socket.if_nameindex()[0]
     address = socket_address(("fe80::1", 5, 0, number))
     assert shown(address) == f"[fe80::1%{name}]:5"
     assert str(ip_of(address)) == "fe80::1"
 
 
-def test_a_zone_that_is_gone_is_left_out() -> None:
+def test_zone_of_a_removed_interface_is_omitted() -> None:
     assert shown(socket_address(("fe80::1", 5, 0, 2**31 - 1))) == "[fe80::1]:5"

@@ -43,8 +43,8 @@ def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
 
 @pytest.mark.parametrize("step", [-1e9, -60.0, 3600.0, 1e9])
 @pytest.mark.parametrize("name", REACTORS)
-def test_a_step_of_the_wall_clock_moves_no_timer(name: str, step: float, wall: Wall) -> None:
-    """ "Every duration, timer, rate and watchdog runs on a monotonic clock", on any reactor."""
+def test_wall_clock_step_does_not_affect_timers(name: str, step: float, wall: Wall) -> None:
+    """docs/decisions/0014, on any reactor."""
     module, _, attribute = REACTORS[name].rpartition(".")
     try:
         made = getattr(importlib.import_module(module), attribute)()
@@ -78,7 +78,7 @@ def close(reactor: Any) -> None:
             opened.close()
 
 
-def test_a_reactor_of_a_test_keeps_its_clock() -> None:
+def test_other_reactors_keep_their_clock() -> None:
     clock = Clock()
     clock.advance(5)
     use_monotonic_clock(clock)

@@ -48,8 +48,7 @@ def client(number: int, port: int = 4711) -> IPv4Address:
     return IPv4Address("TCP", f"198.51.{number // 256}.{number % 256}", port)
 
 
-def test_a_refused_address_is_told_once_a_burst_and_each_of_them(make: Make, told: Any) -> None:
-    """fail2ban has to see every address: one that refuses in a crowd is not lost in it."""
+def test_refusal_is_logged_once_a_burst_for_each_address(make: Make, told: Any) -> None:
     house = make(deny=NETWORKS.parse("198.51.0.0/16"))
     for number in (1, 1, 2, 1):
         house.connect(client(number))
@@ -63,7 +62,7 @@ def test_a_refused_address_is_told_once_a_burst_and_each_of_them(make: Make, tol
     assert house.counters.refused == {Refusal.DENIED: 5}
 
 
-def test_addresses_of_one_ipv6_network_are_one(make: Make, told: Any) -> None:
+def test_addresses_of_one_ipv6_prefix_share_a_burst(make: Make, told: Any) -> None:
     house = make(deny=NETWORKS.parse("2001:db8::/32"), ipv6_prefix=56)
     for address in ("2001:db8::1", "2001:db8:0:ff::1", "2001:db8:0:100::1"):
         house.connect(IPv6Address("TCP", address, 1))
@@ -76,7 +75,9 @@ def test_addresses_of_one_ipv6_network_are_one(make: Make, told: Any) -> None:
 
 
 @pytest.mark.parametrize("reason", [Refusal.SERVICE_FULL, Refusal.SERVICE_RATE])
-def test_what_is_nobodys_fault_is_one_line_for_all(make: Make, told: Any, reason: Refusal) -> None:
+def test_refusal_for_all_addresses_is_one_line_a_burst(
+    make: Make, told: Any, reason: Refusal
+) -> None:
     full = reason is Refusal.SERVICE_FULL
     house = make(connections=1) if full else make(connection_rate=RATE.parse("1/h burst 1"))
     for number in range(5):
@@ -84,7 +85,7 @@ def test_what_is_nobodys_fault_is_one_line_for_all(make: Make, told: Any, reason
     assert told() == [f"service test: refused 198.51.0.1:4711: {reason} (0 more since last logged)"]
 
 
-def test_of_a_thousand_addresses_each_is_told_and_of_more_how_many(make: Make, told: Any) -> None:
+def test_thousand_addresses_are_logged_and_the_rest_counted(make: Make, told: Any) -> None:
     house = make(deny=NETWORKS.parse("198.51.0.0/16"))
     for number in range(1100):
         house.connect(client(number))
@@ -98,7 +99,7 @@ def test_of_a_thousand_addresses_each_is_told_and_of_more_how_many(make: Make, t
     ]
 
 
-def test_a_unix_socket_is_told_as_such(make: Make, told: Any) -> None:
+def test_refusal_on_unix_socket_is_logged(make: Make, told: Any) -> None:
     house = make(connection_rate=RATE.parse("1/h burst 1"))
     for _ in range(2):
         house.connect(UNIXAddress(None))
@@ -118,7 +119,7 @@ def test_a_unix_socket_is_told_as_such(make: Make, told: Any) -> None:
     ],
 )
 @pytest.mark.parametrize("tls", [False, True])
-def test_the_start_of_a_connection_is_logged_where_the_policy_says_so(
+def test_log_start_logs_the_start_of_connections(
     make: Make,
     told: Any,
     localhost: certificates.Made,
@@ -126,8 +127,8 @@ def test_the_start_of_a_connection_is_logged_where_the_policy_says_so(
     logged: int,
     tls: bool,
 ) -> None:
-    """HAProxy issue 1091: a session of hours is in the log when it begins, not when it is over.
-    Before TLS, so that one whose handshake fails has its line, too."""
+    """[policy:...] log_start: before TLS, so that a connection with a failed handshake has a line
+    too."""
     house = make(tls=server_tls(localhost, Clock()) if tls else None, **policy)
     connection, _ = house.connect(client(1))
     assert told() == ["service test: connection 1 from 198.51.0.1:4711 started"] * logged
@@ -135,7 +136,7 @@ def test_the_start_of_a_connection_is_logged_where_the_policy_says_so(
     assert [" ended after " in line for line in told()] == [True] * ("access_log" in policy)
 
 
-def test_a_reload_switches_starts_for_who_comes_then(make: Make, told: Any) -> None:
+def test_reload_of_log_start_applies_to_new_connections(make: Make, told: Any) -> None:
     house = make()
     house.connect(client(1))
     house.layer.reconfigure(PolicySettings(access_log=True, log_start=True), 0.0)
@@ -146,7 +147,7 @@ def test_a_reload_switches_starts_for_who_comes_then(make: Make, told: Any) -> N
 # --- misbehaviour ---
 
 
-def test_garbage_in_place_of_tls_is_told_once_a_burst(
+def test_invalid_tls_is_logged_once_a_burst(
     make: Make, told: Any, localhost: certificates.Made
 ) -> None:
     house = make(tls=server_tls(localhost, Clock()))
@@ -161,11 +162,10 @@ def test_garbage_in_place_of_tls_is_told_once_a_burst(
     ]
 
 
-def test_a_client_that_refuses_tls_is_one_line_for_all_and_no_misbehaviour(
+def test_tls_refused_by_clients_is_one_line_and_no_misbehaviour(
     make: Make, told: Any, localhost: certificates.Made
 ) -> None:
-    """With an expired certificate every client sends an alert: the operator reads one line, and
-    nobody is banned. The access log has the reason, too."""
+    """With an expired certificate every client sends an alert, which must not ban clients."""
     house = make(tls=server_tls(localhost, Clock()), access_log=True)
     for number in (1, 2):
         context = SSL.Context(SSL.TLS_CLIENT_METHOD)
@@ -193,7 +193,7 @@ def test_a_client_that_refuses_tls_is_one_line_for_all_and_no_misbehaviour(
         (b"GET / HTTP/1.1\r\n\r\n", "bad record type"),
     ],
 )
-def test_tls_that_fails_later_is_a_loss_with_its_reason(
+def test_tls_error_after_the_handshake_is_lost_with_its_reason(
     make: Make, told: Any, localhost: certificates.Made, last: bytes, reason: str
 ) -> None:
     house = make(tls=server_tls(localhost, Clock()), access_log=True)
@@ -214,11 +214,11 @@ def test_tls_that_fails_later_is_a_loss_with_its_reason(
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
-def test_of_probes_that_say_nothing_nothing_is_told(
+def test_probe_without_input_is_not_logged(
     make: Make, told: Any, localhost: certificates.Made, tls: bool, reset: bool
 ) -> None:
-    """Issue: "Health probes that connect and say nothing do not fill the log". HAProxy's own check
-    of a server ends in a reset."""
+    """ "Health probes that connect and say nothing do not fill the log." HAProxy's health check ends
+    in a reset."""
     house = make(tls=server_tls(localhost, Clock()) if tls else None)
     for _ in range(3):
         connection, _ = house.connect()
@@ -227,8 +227,7 @@ def test_of_probes_that_say_nothing_nothing_is_told(
     assert house.counters.ended == {End.LOST if reset else End.CLIENT: 3}
 
 
-def test_who_holds_a_handshake_is_told(make: Make, told: Any, localhost: certificates.Made) -> None:
-    """It was cut by the daemon: that is no probe that went by itself."""
+def test_handshake_timeout_is_logged(make: Make, told: Any, localhost: certificates.Made) -> None:
     house = make(tls=server_tls(localhost, Clock()))
     connection, _ = house.connect()
     house.clock.advance(10)
@@ -248,10 +247,9 @@ def test_who_holds_a_handshake_is_told(make: Make, told: Any, localhost: certifi
         ({"linger": 8.0}, None),
     ],
 )
-def test_which_ends_are_misbehaviour(
+def test_only_misbehaviour_is_logged_without_access_log(
     make: Make, told: Any, policy: dict[str, float], end: End | None
 ) -> None:
-    """Ends that ordinary clients meet are counted, and told in the access log alone."""
     house = make(**policy)
     house.layer.start()
     connection, _ = house.connect()
@@ -274,7 +272,7 @@ def test_which_ends_are_misbehaviour(
 # --- a client for whom there is no descriptor, and one for whom there is no place ---
 
 
-def test_who_gets_no_descriptor_is_counted_told_and_closed(told: Any) -> None:
+def test_client_without_descriptor_is_counted_logged_and_closed(told: Any) -> None:
     house = LeanHouse()
     for number in range(3):
         sock: Any = MemorySocket()
@@ -288,8 +286,7 @@ def test_who_gets_no_descriptor_is_counted_told_and_closed(told: Any) -> None:
     assert house.counters.open == house.connection_count.count == 0
 
 
-def test_a_full_service_lets_the_next_wait_where_its_policy_says_so() -> None:
-    """[policy:...] full: "pause leaves it waiting in the kernel until somebody goes"."""
+def test_full_pause_leaves_clients_in_the_backlog() -> None:
     house = LeanHouse(full="pause", connections=1)
     calls = itertools.count()
 
@@ -304,7 +301,7 @@ def test_a_full_service_lets_the_next_wait_where_its_policy_says_so() -> None:
     assert not house.factory.must_wait(call)
 
 
-def test_a_reload_begins_and_ends_pausing() -> None:
+def test_reload_of_full_starts_and_ends_pausing() -> None:
     house = LeanHouse(connections=1)
     house.connect()
     called: list[bool] = []
@@ -321,7 +318,7 @@ def test_a_reload_begins_and_ends_pausing() -> None:
     assert called == [True, False], "to be refused"
 
 
-def test_a_daemon_that_is_full_pauses_as_well() -> None:
+def test_full_pause_applies_when_the_daemon_is_full() -> None:
     house = LeanHouse(full="pause")
     house.connection_count.limit = 0
     called: list[int] = []

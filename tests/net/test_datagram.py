@@ -64,7 +64,7 @@ class Listener:
         assert counters.datagrams_in == counters.datagrams_out + dropped
 
 
-def test_an_answer_goes_to_the_sender_and_is_counted() -> None:
+def test_reply_is_returned_and_counted() -> None:
     listener = Listener()
     assert listener.receive(b"hello") == b"hello"
     counters = listener.counters
@@ -73,18 +73,18 @@ def test_an_answer_goes_to_the_sender_and_is_counted() -> None:
     assert listener.dropped == {}
 
 
-def test_an_empty_answer_is_an_answer() -> None:
+def test_empty_reply_is_sent() -> None:
     assert Listener().receive(b"") == b""
 
 
-def test_no_answer_is_counted() -> None:
+def test_datagram_without_reply_is_counted() -> None:
     listener = Listener(responder=lambda datagram: None)
     assert listener.receive(b"hello") is None
     assert listener.dropped == {"no-answer": 1}
 
 
 @pytest.mark.parametrize("port", [0, 7, 9, 11, 13, 17, 19, 37, 53, 69, 123, 1023])
-def test_services_are_not_answered(port: int) -> None:
+def test_source_ports_of_services_get_no_reply(port: int) -> None:
     """CERT advisory CA-1996-01: "When a connection is established between two UDP services, each of
     which produces output, these two services can produce a very high number of packets"."""
     listener = Listener()
@@ -92,7 +92,7 @@ def test_services_are_not_answered(port: int) -> None:
     assert listener.dropped == {Drop.PORT: 1}
 
 
-def test_the_daemons_own_ports_are_not_answered_even_those_opened_later() -> None:
+def test_own_ports_get_no_reply_even_if_opened_later() -> None:
     listener = Listener()
     assert listener.receive(b"x", ("127.0.0.1", OWN_PORT)) is None
     assert listener.receive(b"x", ("127.0.0.1", 7019)) == b"x"
@@ -119,7 +119,7 @@ def test_the_daemons_own_ports_are_not_answered_even_those_opened_later() -> Non
         "",
     ],
 )
-def test_what_is_no_single_host_is_not_answered(host: str) -> None:
+def test_invalid_source_address_gets_no_reply(host: str) -> None:
     """RFC 1122 section 3.2.1.3: "A host MUST silently discard an incoming datagram containing an IP
     source address that is invalid by the rules of this section"."""
     listener = Listener()
@@ -127,8 +127,7 @@ def test_what_is_no_single_host_is_not_answered(host: str) -> None:
     assert listener.dropped == {Drop.ADDRESS: 1}
 
 
-def test_an_address_that_the_policy_shuts_out_is_not_answered_and_takes_no_token() -> None:
-    """docs: "the policy's ``allow`` and ``deny`` shut its address out" """
+def test_denied_address_gets_no_reply_and_takes_no_token() -> None:
     listener = Listener(rate=Rate(1.0, 1))
     listener.shut_out.add(CLIENT[0])
     assert listener.receive(b"x") is None
@@ -138,8 +137,7 @@ def test_an_address_that_the_policy_shuts_out_is_not_answered_and_takes_no_token
     listener.check_sum()
 
 
-def test_keys() -> None:
-    """One host, one key: however its address is written, and however many it has."""
+def test_source_key() -> None:
     assert source_key("::ffff:192.0.2.1") == source_key("192.0.2.1")
     assert source_key("192.0.2.1") != source_key("192.0.2.2")
     assert source_key("2001:db8:0:1::1") == source_key("2001:db8:0:1:ffff::2")
@@ -149,7 +147,7 @@ def test_keys() -> None:
     assert source_key("::1") is not None
 
 
-def test_an_address_gets_its_share_and_no_more() -> None:
+def test_address_is_rate_limited() -> None:
     listener = Listener(lambda datagram: b"long answer", rate=Rate(1, 5))
     answers = [listener.receive(b"", ("192.0.2.1", 40000 + n)) for n in range(8)]
     assert answers == [b"long answer"] * 5 + [None] * 3
@@ -160,13 +158,13 @@ def test_an_address_gets_its_share_and_no_more() -> None:
     assert listener.receive(b"") is None
 
 
-def test_a_dual_stack_socket_gives_nobody_a_second_share() -> None:
+def test_ipv4_mapped_address_shares_the_rate_of_ipv4() -> None:
     listener = Listener(rate=Rate(1, 1))
     assert listener.receive(b"x", ("::ffff:192.0.2.1", 40000)) == b"x"
     assert listener.receive(b"x", ("192.0.2.1", 40000)) is None
 
 
-def test_a_flood_of_forged_addresses_is_answered_a_bounded_number_of_times() -> None:
+def test_replies_to_a_flood_of_forged_addresses_are_bounded() -> None:
     listener = Listener(rate=Rate(1, 5), capacity=50)
     for number in range(5000):
         host = f"198.{18 + number % 2}.{number // 250}.{number % 250}"
@@ -175,8 +173,8 @@ def test_a_flood_of_forged_addresses_is_answered_a_bounded_number_of_times() -> 
     listener.check_sum()
 
 
-def test_two_listeners_set_on_each_other_fall_silent() -> None:
-    """The loop of CVE-1999-0103, at ports that neither knows to be a service's."""
+def test_loop_between_two_listeners_ends() -> None:
+    """The loop of CVE-1999-0103, at unprivileged ports."""
     one, other = Listener(rate=Rate(20, 100)), Listener(rate=Rate(20, 100))
     at_one, at_other = ("192.0.2.1", 5001), ("192.0.2.2", 5002)
     datagram: bytes | None = b"ping"
@@ -191,7 +189,7 @@ def test_two_listeners_set_on_each_other_fall_silent() -> None:
     assert rounds < 150
 
 
-def test_a_responder_that_raises_is_logged_once_and_costs_its_datagram_alone(
+def test_responder_exception_is_logged_once_and_drops_the_datagram(
     logged_failures,
 ) -> None:
     def responder(datagram: bytes) -> bytes:
@@ -220,7 +218,7 @@ def test_a_responder_that_raises_is_logged_once_and_costs_its_datagram_alone(
         max_size=30,
     )
 )
-def test_whatever_comes_is_answered_or_counted(
+def test_each_datagram_is_answered_or_counted(
     datagrams: list[tuple[bytes, str, int]],
 ) -> None:
     listener = Listener(rate=Rate(1, 2), capacity=3)

@@ -106,11 +106,11 @@ def asked(house: House, host: str) -> bytes:
         ("::1", ["::1"]),
     ],
 )
-def test_an_answer_leaves_from_the_address_that_was_asked(
+def test_reply_source_is_the_request_destination(
     listens: str, hosts: list[str], house: Open
 ) -> None:
     """RFC 1122 section 4.1.3.5: "When a host sends a UDP datagram, the source address MUST be (one
-    of) the IP address(es) of the host"; a client that asked one address takes no other's answer."""
+    of) the IP address(es) of the host"."""
     port = house(listens)
     for host in hosts:
         assert asked(port, host) == host.encode()
@@ -119,8 +119,7 @@ def test_an_answer_leaves_from_the_address_that_was_asked(
     assert counters.bytes_in == counters.bytes_out == sum(map(len, hosts))
 
 
-def test_ipv6_alone_hears_no_ipv4(house: Open) -> None:
-    """docs: "``[::]:PORT``: every IPv6 address, and no IPv4 address" """
+def test_ipv6_wildcard_receives_no_ipv4(house: Open) -> None:
     port = house("::")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.settimeout(PATIENCE)
@@ -131,7 +130,7 @@ def test_ipv6_alone_hears_no_ipv4(house: Open) -> None:
     assert port.counters.datagrams_in == 0
 
 
-def test_it_knows_where_it_is_and_closes_at_once(house: Open) -> None:
+def test_port_reports_its_address_and_closes_at_once(house: Open) -> None:
     port = house("127.0.0.5")
     number = port.number
     assert port.port.getHost() == IPv4Address("UDP", "127.0.0.5", number)
@@ -148,8 +147,7 @@ def test_it_knows_where_it_is_and_closes_at_once(house: Open) -> None:
     assert six.port.getHost() == IPv6Address("UDP", "::", six.number)
 
 
-def test_a_turn_takes_a_bounded_number(house: Open) -> None:
-    """Others have their turn, whatever is sent; nothing is lost by that."""
+def test_datagrams_a_turn_are_bounded(house: Open) -> None:
     port = house("127.0.0.1", lambda datagram: None)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.connect(("127.0.0.1", port.number))
@@ -161,7 +159,7 @@ def test_a_turn_takes_a_bounded_number(house: Open) -> None:
     assert port.counters.datagrams_in == 100
 
 
-def test_a_port_that_makes_way_answers_all_that_waits(house: Open) -> None:
+def test_drain_queue_answers_all_queued_datagrams(house: Open) -> None:
     port = house("127.0.0.1", lambda datagram: None)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.connect(("127.0.0.1", port.number))
@@ -171,7 +169,7 @@ def test_a_port_that_makes_way_answers_all_that_waits(house: Open) -> None:
     assert port.counters.datagrams_in == 200
 
 
-def test_an_empty_datagram_and_the_largest_are_answered_whole(house: Open) -> None:
+def test_empty_and_largest_datagrams_are_answered(house: Open) -> None:
     port = house("127.0.0.1")
     for payload in (b"", b"x" * 65507):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
@@ -182,7 +180,7 @@ def test_an_empty_datagram_and_the_largest_are_answered_whole(house: Open) -> No
             assert client.recv(70000) == payload
 
 
-def test_an_answer_that_is_too_long_is_counted(house: Open) -> None:
+def test_reply_too_long_is_counted_as_unsent(house: Open) -> None:
     port = house("127.0.0.1", lambda datagram: b"x" * 65508)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.connect(("127.0.0.1", port.number))
@@ -232,7 +230,7 @@ class Sockets:
         errno.ENOBUFS,
     ],
 )
-def test_what_cannot_be_sent_is_counted_and_never_raised(error: int) -> None:
+def test_send_error_is_counted_and_not_raised(error: int) -> None:
     house = House(Sockets(None, error))
     house.port.doRead()
     counters = house.counters
@@ -240,15 +238,13 @@ def test_what_cannot_be_sent_is_counted_and_never_raised(error: int) -> None:
     assert counters.datagrams_out == counters.bytes_out == 0
 
 
-def test_an_icmp_error_is_no_event() -> None:
-    """Nobody listens where an answer went: that is no concern of the next who asks."""
+def test_icmp_error_is_ignored() -> None:
     house = House(Sockets(errno.ECONNREFUSED, None))
     house.port.doRead()
     assert house.counters.datagrams_out == 1
 
 
-def test_without_memory_it_takes_a_breath() -> None:
-    """The reactor has other things to do than to fail at the same datagram again and again."""
+def test_lack_of_memory_pauses_reading() -> None:
 
     class WithoutMemory(Sockets):
         def recvmsg_into(self, buffers: list[bytearray], room: int) -> Any:
@@ -307,12 +303,12 @@ def packed4(index: int, local: str, destination: str) -> bytes:
         ([(socket.SOL_SOCKET, 1, b"something else")], []),
     ],
 )
-def test_where_an_answer_leaves_from(received: Ancillary, said: Ancillary) -> None:
+def test_reply_source(received: Ancillary, said: Ancillary) -> None:
     assert reply_source(received) == said
 
 
 @given(
     st.lists(st.tuples(st.sampled_from([0, 41]), st.sampled_from([8, 50]), st.binary(max_size=24)))
 )
-def test_nothing_that_the_kernel_says_raises(received: Ancillary) -> None:
+def test_reply_source_never_raises(received: Ancillary) -> None:
     assert len(reply_source(received)) <= 1

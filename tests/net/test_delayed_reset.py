@@ -36,7 +36,7 @@ def fill(sock: socket.socket) -> int:
     return sent
 
 
-def test_what_the_peer_has_not_taken_is_waited_for(ends: Ends) -> None:
+def test_reset_waits_for_unacknowledged_data(ends: Ends) -> None:
     """SIOCOUTQ, tcp(7): "the amount of unsent data in the socket send queue" """
     ours, theirs = ends
     clock = Clock()
@@ -55,7 +55,7 @@ def test_what_the_peer_has_not_taken_is_waited_for(ends: Ends) -> None:
     assert not clock.getDelayedCalls()
 
 
-def test_what_was_delivered_is_not_waited_for() -> None:
+def test_call_is_immediate_when_all_is_acknowledged() -> None:
     ours, theirs = socket.socketpair()
     called: list[bool] = []
     with ours, theirs:
@@ -63,7 +63,7 @@ def test_what_was_delivered_is_not_waited_for() -> None:
     assert called == [True]
 
 
-def test_a_socket_that_is_closed_meanwhile_is_the_end_of_it(ends: Ends) -> None:
+def test_closed_socket_cancels_the_call(ends: Ends) -> None:
     ours, _ = ends
     clock = Clock()
     called: list[bool] = []
@@ -75,7 +75,7 @@ def test_a_socket_that_is_closed_meanwhile_is_the_end_of_it(ends: Ends) -> None:
     assert not clock.getDelayedCalls()
 
 
-def test_a_transport_on_no_socket_is_reset_at_once() -> None:
+def test_transport_without_socket_is_reset_at_once() -> None:
     class Transport:
         aborted = False
 

@@ -26,15 +26,12 @@ def entry(*listeners: str, protocol: str = "irc") -> ServiceEntry:
         ([], None, None),
     ],
 )
-def test_ports_that_clients_can_speak_to(
-    listeners: list[str], clear: int | None, secure: int | None
-) -> None:
-    """'Listeners behind a proxy, and those for WebSocket, do not count.'"""
+def test_stream_port(listeners: list[str], clear: int | None, secure: int | None) -> None:
     assert entry(*listeners).stream_port(tls=False) == clear
     assert entry(*listeners).stream_port(tls=True) == secure
 
 
-def test_the_first_service_of_a_kind_that_has_one() -> None:
+def test_stream_port_of_the_first_service_of_a_kind() -> None:
     services = [
         entry("*:7200", protocol="chat"),
         entry("unix:/run/irc.sock"),

@@ -72,9 +72,9 @@ def told() -> Iterator[list[LogEvent]]:
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
 @pytest.mark.parametrize("listening", [False, True])
-def test_the_syn_is_kept_and_read_once(sockets: Sockets, family: int, listening: bool) -> None:
-    """ "before listen", and also on a socket of systemd's, which listens already; "The saved SYN
-    can be read once: cache it." """
+def test_saved_syn_is_read_once(sockets: Sockets, family: int, listening: bool) -> None:
+    """tcp(7), TCP_SAVED_SYN: before ``listen``, and on a socket of systemd's that listens
+    already."""
     port = sockets.port(family)
     if listening:
         port.listen()
@@ -101,8 +101,8 @@ def test_the_syn_is_kept_and_read_once(sockets: Sockets, family: int, listening:
     assert saved_syn(options, again) == (None, lost)
 
 
-def test_a_connection_that_waited_when_systemd_started_the_daemon(sockets: Sockets) -> None:
-    """Its SYN came before anybody asked for it: there were no SYN cookies to speak of."""
+def test_syn_from_before_the_capture_is_missing(sockets: Sockets) -> None:
+    """The client connected to systemd's socket before the daemon started."""
     port = sockets.port()
     port.listen()
     client = sockets.enter_context(socket.create_connection(port.getsockname()))
@@ -115,8 +115,8 @@ def test_a_connection_that_waited_when_systemd_started_the_daemon(sockets: Socke
         assert saved_syn(options, captured) == (None, Absence.COOKIES_OR_EARLY)
 
 
-def test_what_systemd_kept_of_a_daemon_before_is_undone(sockets: Sockets) -> None:
-    """The socket outlives the daemon that asked; handshake = no means no copy in the capture."""
+def test_handshake_no_disables_the_capture_of_a_systemd_socket(sockets: Sockets) -> None:
+    """The socket outlives the daemon that enabled the capture."""
     port = sockets.port()
     HandshakeCapture().enable(port)
     port.listen()
@@ -126,7 +126,7 @@ def test_what_systemd_kept_of_a_daemon_before_is_undone(sockets: Sockets) -> Non
     assert server.getsockopt(socket.IPPROTO_TCP, module.TCP_SAVED_SYN, 512) == b""
 
 
-def test_a_unix_socket_has_no_handshake(sockets: Sockets) -> None:
+def test_unix_socket_has_no_handshake(sockets: Sockets) -> None:
     with socket.socket(socket.AF_UNIX) as port:
         options = HandshakeCapture(True, True).enable(port)
     assert (options.no_syn, options.no_isn) == (Absence.UNIX, NoServerIsn.UNIX)
@@ -135,7 +135,7 @@ def test_a_unix_socket_has_no_handshake(sockets: Sockets) -> None:
         assert read_handshake(ours, options, info=True, syn=True) is None
 
 
-def test_what_is_noted_at_the_beginning(sockets: Sockets) -> None:
+def test_handshake_is_read_at_the_start(sockets: Sockets) -> None:
     port = sockets.port()
     options = HandshakeCapture().enable(port)
     port.listen()
@@ -151,8 +151,8 @@ def test_what_is_noted_at_the_beginning(sockets: Sockets) -> None:
 
 
 @root
-def test_the_servers_initial_sequence_number(sockets: Sockets) -> None:
-    """ "ISN = value - 1"; the other end tells the same; SO_REUSEADDR is as it was."""
+def test_server_isn_is_read(sockets: Sockets) -> None:
+    """ "ISN = value - 1"; the client's socket reports the same; SO_REUSEADDR is unchanged."""
     assert self_test() is None
     port = socket.socket()
     with port:
@@ -176,7 +176,7 @@ def test_the_servers_initial_sequence_number(sockets: Sockets) -> None:
 
 
 @root
-def test_a_socket_that_listens_already_has_no_such_number(
+def test_server_isn_is_not_available_on_listening_sockets(
     sockets: Sockets, told: list[LogEvent]
 ) -> None:
     """ "on sockets from systemd ... reported as not available" """
@@ -196,7 +196,7 @@ def test_a_socket_that_listens_already_has_no_such_number(
         (errno.ENETUNREACH, NoServerIsn.FAILED),
     ],
 )
-def test_a_self_test_that_fails_says_why(
+def test_self_test_returns_the_reason(
     monkeypatch: pytest.MonkeyPatch, number: int, absence: NoServerIsn
 ) -> None:
     def refuse(sock: socket.socket, option: int, value: int) -> None:
@@ -207,7 +207,7 @@ def test_a_self_test_that_fails_says_why(
 
 
 @pytest.mark.parametrize(("refused", "mode", "events"), [({2}, 1, 1), ({1, 2}, 0, 1)])
-def test_a_kernel_without_an_option_is_told_once(
+def test_missing_kernel_option_is_logged_once(
     sockets: Sockets,
     monkeypatch: pytest.MonkeyPatch,
     told: list[LogEvent],
@@ -215,8 +215,7 @@ def test_a_kernel_without_an_option_is_told_once(
     mode: int,
     events: int,
 ) -> None:
-    """ "Kernel without an option (older kernel, gVisor): says so once in the log, ... nothing
-    else changes." Mode 2 came with Linux 5.10."""
+    """TCP_SAVE_SYN 2 needs Linux 5.10; gVisor has no TCP_SAVE_SYN."""
     really = module._set
 
     def refuse(sock: socket.socket, option: int, value: int) -> None:
@@ -233,8 +232,8 @@ def test_a_kernel_without_an_option_is_told_once(
 
 
 @root
-def test_the_way_is_that_of_packets_from_the_own_address() -> None:
-    """ip-rule(8): a server with two links routes by where its packets come from."""
+def test_output_interface_depends_on_the_source_address() -> None:
+    """ip-rule(8): policy routing by source address."""
     if not (shutil.which("unshare") and shutil.which("ip")):
         pytest.skip("this takes unshare and ip")
     script = """
@@ -261,7 +260,7 @@ print(output_interface(there), output_interface(there, 0, here))
     assert done.stdout == "('two', 1400) ('one', 1500)\n"
 
 
-def test_the_way_to_loopback() -> None:
+def test_output_interface_of_loopback() -> None:
     for address in ("127.0.0.1", "::1"):
         name, mtu = output_interface(ip_address(address), 0, ip_address(address))
         assert name == "lo"

@@ -10,8 +10,7 @@ PAGE = b"GET /handshake?x=1 HTTP/1.0\r\nHost: a\r\nAccept: text/html\r\nACCEPT: 
 
 
 @pytest.mark.parametrize("cut", range(len(PAGE)))
-def test_a_request_for_a_page_is_read_however_it_is_cut(cut: int) -> None:
-    """What was received behind the head is for whoever answers the request."""
+def test_request_is_parsed_however_it_is_segmented(cut: int) -> None:
     reader = RequestReader()
     assert reader.feed(PAGE[:cut]) is None
     assert reader.feed(PAGE[cut:] + b"rest") == Request(
@@ -23,8 +22,7 @@ def test_a_request_for_a_page_is_read_however_it_is_cut(cut: int) -> None:
     )
 
 
-def test_what_is_no_http_is_found_by_its_first_line() -> None:
-    """A client of another protocol may never send the end of a head."""
+def test_other_protocols_are_rejected_by_the_first_line() -> None:
     assert RequestReader().feed(b"\x16\x03\x01") is BadRequest.NOT_HTTP
     assert RequestReader().feed(b"NICK ann\r\n") is BadRequest.NOT_HTTP
 
@@ -38,7 +36,7 @@ def test_what_is_no_http_is_found_by_its_first_line() -> None:
         (b"Transfer-Encoding: chunked\r\n", True),
     ],
 )
-def test_whether_a_body_follows(header: bytes, has_body: bool) -> None:
+def test_has_body(header: bytes, has_body: bool) -> None:
     """RFC 9112 section 6: "The presence of a message body in a request is signaled by a
     Content-Length or Transfer-Encoding header field." """
     request = RequestReader().feed(b"POST / HTTP/1.1\r\nHost: a\r\n" + header + b"\r\n")

@@ -259,9 +259,7 @@ def test_bytes_pass_both_ways_and_are_counted(make: Make) -> None:
     assert not house.clock.getDelayedCalls(), "nothing of it stays behind"
 
 
-def test_each_is_a_transport_of_tcp_or_of_tls() -> None:
-    """A protocol may ask by the interface: ISSLTransport is how Twisted's own tell that a
-    connection is safe."""
+def test_connections_provide_the_transport_interfaces() -> None:
     assert verifyClass(ITCPTransport, SocketConnection, tentative=True)
     assert verifyClass(ITCPTransport, WrappedConnection, tentative=True)
     assert verifyClass(ISSLTransport, TLSLayer, tentative=True)
@@ -290,7 +288,7 @@ class TCP(Transport):
         self.half_closed = True
 
 
-def test_a_conduit_passes_on_what_tcp_alone_knows() -> None:
+def test_wrapped_connection_delegates_tcp_options() -> None:
     house = House(HalfCloseable)
     transport = TCP()
     connection: Any = house.factory.buildProtocol(CLIENT)
@@ -307,8 +305,8 @@ def test_a_conduit_passes_on_what_tcp_alone_knows() -> None:
     assert house.application.made[0].write_closed == 1
 
 
-def test_what_tcp_alone_knows_is_passed_over_elsewhere() -> None:
-    """twisted.web's channel sets TCP_NODELAY wherever the transport says it is of TCP."""
+def test_tcp_options_are_ignored_on_other_transports() -> None:
+    """twisted.web's channel sets TCP_NODELAY if the transport provides ITCPTransport."""
     connection, transport = House().connect()
     connection.setTcpNoDelay(True)
     connection.setTcpKeepAlive(True)
@@ -317,7 +315,7 @@ def test_what_tcp_alone_knows_is_passed_over_elsewhere() -> None:
     assert transport.disconnecting
 
 
-def test_a_protocol_knows_its_connection(make: Make) -> None:
+def test_transport_adapts_to_iconnection(make: Make) -> None:
     house = make()
     house.connect()
     connection = IConnection(house.application.made[0].transport)
@@ -337,13 +335,13 @@ def test_a_protocol_knows_its_connection(make: Make) -> None:
         (UNIXAddress(None), "unix"),
     ],
 )
-def test_peers_are_shown_as_people_write_them(make: Make, address: Any, peer: str) -> None:
+def test_peer_is_formatted(make: Make, address: Any, peer: str) -> None:
     house = make()
     connection, _ = house.connect(address)
     assert connection.peer == peer
 
 
-def test_the_end_is_counted_by_its_reason(make: Make) -> None:
+def test_end_is_counted_by_reason(make: Make) -> None:
     house = make()
     lost, _ = house.connect()
     house.lose(lost, ConnectionLost())
@@ -357,7 +355,7 @@ def test_the_end_is_counted_by_its_reason(make: Make) -> None:
 # --- who is let in ---
 
 
-def test_a_refused_client_is_told_in_the_protocols_words_counted_and_cut(make: Make) -> None:
+def test_refused_client_gets_the_protocols_refusal_and_is_closed(make: Make) -> None:
     house = make(per_address=1)
     house.connect()
     refused, transport = house.connect()
@@ -371,7 +369,7 @@ def test_a_refused_client_is_told_in_the_protocols_words_counted_and_cut(make: M
     assert not house.clock.getDelayedCalls()
 
 
-def test_a_refused_client_of_a_tls_listener_gets_no_bytes_it_could_not_read(
+def test_refused_client_of_a_tls_listener_gets_no_plaintext(
     make: Make,
     localhost: certificates.Made,
 ) -> None:
@@ -380,14 +378,14 @@ def test_a_refused_client_of_a_tls_listener_gets_no_bytes_it_could_not_read(
     assert house.connect()[0] is None
 
 
-def test_a_protocol_that_is_not_made_closes_the_connection(make: Make) -> None:
+def test_factory_returning_none_closes_the_connection(make: Make) -> None:
     house = make()
     house.application.buildProtocol = lambda addr: None  # type: ignore[method-assign,assignment,return-value]
     _, transport = house.connect()
     assert transport.disconnecting
 
 
-def test_a_protocol_that_fails_at_its_beginning_is_logged_and_cut(
+def test_exception_in_connection_made_is_logged_and_aborts(
     make: Make, logged_failures: Any
 ) -> None:
     class Broken(Told):
@@ -402,10 +400,7 @@ def test_a_protocol_that_fails_at_its_beginning_is_logged_and_cut(
     logged_failures.expect("broken at once")
 
 
-def test_tls_that_cannot_begin_is_logged_and_cut_and_counted_out(
-    make: Make, logged_failures: Any
-) -> None:
-    """What was let in is let out again, whatever fails in between: limits would fill up."""
+def test_exception_starting_tls_frees_the_slot(make: Make, logged_failures: Any) -> None:
 
     @implementer(IOpenSSLServerConnectionCreator)
     class Broken:
@@ -427,7 +422,7 @@ def test_tls_that_cannot_begin_is_logged_and_cut_and_counted_out(
     assert not house.clock.getDelayedCalls()
 
 
-def test_a_reactor_that_takes_no_more_descriptors_costs_that_client_alone(
+def test_add_reader_failure_affects_that_client_only(
     logged_failures: Any,
 ) -> None:
     house = LeanHouse()
@@ -443,9 +438,9 @@ def test_a_reactor_that_takes_no_more_descriptors_costs_that_client_alone(
     logged_failures.expect("No space left on device")
 
 
-def test_a_refused_client_that_spoke_first_is_not_reset() -> None:
-    """TCP resets a connection that is closed with input unread (RFC 1122 section 4.2.2.13), and a
-    reset throws away what the client has not read yet: here the reason."""
+def test_refused_client_that_sent_first_is_not_reset() -> None:
+    """RFC 1122 section 4.2.2.13: a close with unread input resets the connection, and the client
+    may lose data."""
     house = LeanHouse(per_address=1)
     house.connect()
     sock: Any = MemorySocket()
@@ -460,7 +455,7 @@ def test_a_refused_client_that_spoke_first_is_not_reset() -> None:
 # --- output is bounded ---
 
 
-def test_a_client_that_does_not_read_is_cut_at_the_bound(make: Make) -> None:
+def test_client_that_does_not_read_is_aborted_at_the_limit(make: Make) -> None:
     house = make(unsent=100_000)
     connection, transport = house.connect()
     (protocol,) = house.application.made
@@ -472,7 +467,7 @@ def test_a_client_that_does_not_read_is_cut_at_the_bound(make: Make) -> None:
     assert house.counters.ended == {End.SLOW_READER: 1}
 
 
-def test_a_client_that_reads_slowly_gets_everything_in_order(make: Make) -> None:
+def test_slow_reader_gets_all_data_in_order(make: Make) -> None:
     house = make(unsent=100_000)
     connection, transport = house.connect()
     (protocol,) = house.application.made
@@ -487,7 +482,7 @@ def test_a_client_that_reads_slowly_gets_everything_in_order(make: Make) -> None
     house.lose(connection)
 
 
-def test_a_producer_is_paused_while_the_transport_is_full(make: Make) -> None:
+def test_producer_is_paused_while_the_buffer_is_full(make: Make) -> None:
     house = make()
     connection, transport = house.connect()
     (protocol,) = house.application.made
@@ -503,7 +498,7 @@ def test_a_producer_is_paused_while_the_transport_is_full(make: Make) -> None:
     house.lose(connection)
 
 
-def test_a_producer_registered_late_is_told_that_it_is_late(make: Make) -> None:
+def test_producer_registered_after_the_close_is_stopped(make: Make) -> None:
     house = make()
     connection, _ = house.connect()
     (protocol,) = house.application.made
@@ -517,7 +512,7 @@ def test_a_producer_registered_late_is_told_that_it_is_late(make: Make) -> None:
     assert late.asked == ["stop"]
 
 
-def test_a_pull_producer_is_asked_by_the_transport(make: Make) -> None:
+def test_pull_producer_is_resumed_by_the_transport(make: Make) -> None:
     house = make()
     _connection, transport = house.connect()
     (protocol,) = house.application.made
@@ -540,11 +535,9 @@ def test_a_pull_producer_is_asked_by_the_transport(make: Make) -> None:
 
 @pytest.mark.parametrize("streaming", [True, False], ids=["push", "pull"])
 @pytest.mark.parametrize("how", ["lost", "aborted", "closed"])
-def test_a_producer_is_told_once_that_it_produces_for_nobody(
-    make: Make, how: str, streaming: bool
-) -> None:
+def test_producer_is_stopped_once_at_the_end(make: Make, how: str, streaming: bool) -> None:
     """IProducer.stopProducing: "This tells a producer that its consumer has died, so it must stop
-    producing data for good"; a FileSender's Deferred waits for it."""
+    producing data for good"."""
     house = make()
     connection, transport = house.connect()
     producer = Producer()
@@ -563,7 +556,7 @@ def test_a_producer_is_told_once_that_it_produces_for_nobody(
     assert not house.clock.getDelayedCalls()
 
 
-def test_a_producer_that_fails_at_its_end_is_logged(make: Make, logged_failures: Any) -> None:
+def test_exception_in_stop_producing_is_logged(make: Make, logged_failures: Any) -> None:
     class Broken(Producer):
         def stopProducing(self) -> None:
             raise ValueError("will not stop")
@@ -580,7 +573,7 @@ def test_a_producer_that_fails_at_its_end_is_logged(make: Make, logged_failures:
 # --- the end ---
 
 
-def test_last_words_reach_a_client_before_the_end(make: Make) -> None:
+def test_farewell_is_sent_before_the_close(make: Make) -> None:
     house = make()
     connection, transport = house.connect()
     connection.end(End.SHUTDOWN)
@@ -592,7 +585,7 @@ def test_last_words_reach_a_client_before_the_end(make: Make) -> None:
     assert house.counters.ended == {End.SHUTDOWN: 1}
 
 
-def test_what_was_held_goes_out_before_the_close(make: Make) -> None:
+def test_buffered_data_is_sent_before_the_close(make: Make) -> None:
     house = make()
     _connection, transport = house.connect()
     (protocol,) = house.application.made
@@ -606,7 +599,7 @@ def test_what_was_held_goes_out_before_the_close(make: Make) -> None:
     assert read_all(transport) == b"a" * FULL + b"b"
 
 
-def test_a_close_that_does_not_come_to_an_end_is_cut(make: Make) -> None:
+def test_close_is_aborted_after_linger(make: Make) -> None:
     house = make(linger=5.0)
     connection, transport = house.connect()
     house.application.made[0].transport.write(b"x" * FULL)
@@ -619,7 +612,7 @@ def test_a_close_that_does_not_come_to_an_end_is_cut(make: Make) -> None:
     assert house.counters.ended == {End.LINGER: 1}
 
 
-def test_who_half_closes_gets_the_rest_of_a_protocol_that_knows_nothing_of_it(
+def test_half_close_gets_pending_output_without_half_close_support(
     make: Make,
 ) -> None:
     house = make()
@@ -632,7 +625,7 @@ def test_who_half_closes_gets_the_rest_of_a_protocol_that_knows_nothing_of_it(
     assert house.counters.ended == {End.CLIENT: 1}
 
 
-def test_a_protocol_that_knows_of_half_close_is_told(make: Make) -> None:
+def test_half_closeable_protocol_is_called(make: Make) -> None:
     house = make(HalfCloseable)
     connection, transport = house.connect()
     house.half_close(connection)
@@ -640,7 +633,7 @@ def test_a_protocol_that_knows_of_half_close_is_told(make: Make) -> None:
     assert not transport.disconnecting
 
 
-def test_who_closed_first_is_who_ended_it(make: Make) -> None:
+def test_end_is_attributed_to_the_first_to_close(make: Make) -> None:
     house = make(HalfCloseable)
     connection, _ = house.connect()
     house.half_close(connection)
@@ -652,7 +645,7 @@ def test_who_closed_first_is_who_ended_it(make: Make) -> None:
 # --- idle ---
 
 
-def test_a_silent_connection_is_ended_and_one_that_speaks_is_not(make: Make) -> None:
+def test_only_idle_connection_is_closed(make: Make) -> None:
     house = make(idle=80.0)
     house.layer.start()
     silent, silent_transport = house.connect()
@@ -670,7 +663,7 @@ def test_a_silent_connection_is_ended_and_one_that_speaks_is_not(make: Make) -> 
     assert house.counters.ended[End.IDLE] == 1
 
 
-def test_idle_0_never_ends_a_connection(make: Make) -> None:
+def test_idle_0_disables_the_timeout(make: Make) -> None:
     house = make(idle=0)
     house.layer.start()
     _, transport = house.connect()
@@ -681,7 +674,7 @@ def test_idle_0_never_ends_a_connection(make: Make) -> None:
 # --- draining ---
 
 
-def test_a_drain_ends_when_the_last_client_is_gone(make: Make) -> None:
+def test_drain_completes_when_the_last_client_disconnects(make: Make) -> None:
     house = make(idle=10)
     house.layer.start()
     conduits = [house.connect()[0] for _ in range(3)]
@@ -696,7 +689,7 @@ def test_a_drain_ends_when_the_last_client_is_gone(make: Make) -> None:
     assert not house.clock.getDelayedCalls()
 
 
-def test_a_drain_cuts_those_who_do_not_go(make: Make) -> None:
+def test_drain_aborts_remaining_clients(make: Make) -> None:
     house = make()
     connection, transport = house.connect()
     connection.write(b"x" * FULL)
@@ -707,7 +700,7 @@ def test_a_drain_cuts_those_who_do_not_go(make: Make) -> None:
     assert drained.called
 
 
-def test_a_drain_of_nobody_is_done(make: Make) -> None:
+def test_drain_without_connections_completes_at_once(make: Make) -> None:
     assert make().layer.drain(End.SHUTDOWN, 5.0).called
 
 
@@ -761,7 +754,7 @@ def flush(pump: iosim.IOPump, clock: Clock) -> None:
         pump.flush()
 
 
-def test_tls_on_top_and_the_protocol_made_once_the_handshake_is_complete(
+def test_protocol_is_made_after_the_tls_handshake(
     localhost: certificates.Made,
 ) -> None:
     clock = Clock()
@@ -787,7 +780,7 @@ def test_tls_on_top_and_the_protocol_made_once_the_handshake_is_complete(
     assert not [call for call in clock.getDelayedCalls() if call.active()]
 
 
-def test_a_handshake_that_takes_too_long_is_cut_and_no_protocol_made(
+def test_tls_handshake_timeout_aborts_without_protocol(
     localhost: certificates.Made,
 ) -> None:
     house = House(tls=server_tls(localhost, Clock()), handshake=10.0)
@@ -801,7 +794,7 @@ def test_a_handshake_that_takes_too_long_is_cut_and_no_protocol_made(
     assert house.application.made == []
 
 
-def test_garbage_in_place_of_a_handshake_is_closed_and_counted(
+def test_invalid_tls_handshake_is_closed_and_counted(
     localhost: certificates.Made,
 ) -> None:
     house = House(tls=server_tls(localhost, Clock()))
@@ -812,7 +805,7 @@ def test_garbage_in_place_of_a_handshake_is_closed_and_counted(
     assert house.counters.ended == {End.TLS_FAILED: 1}
 
 
-def test_a_tls_close_that_the_client_does_not_answer_is_cut(localhost: certificates.Made) -> None:
+def test_unanswered_close_notify_is_aborted_after_linger(localhost: certificates.Made) -> None:
     clock = Clock()
     house = House(tls=server_tls(localhost, clock), clock=clock, linger=5.0)
     _told, client = tls_client(clock)
@@ -825,7 +818,7 @@ def test_a_tls_close_that_the_client_does_not_answer_is_cut(localhost: certifica
     assert cut
 
 
-def test_starttls_moves_the_protocol_and_its_producer_inside(
+def test_starttls_moves_protocol_and_producer_onto_tls(
     localhost: certificates.Made,
 ) -> None:
     clock = Clock()
@@ -865,7 +858,7 @@ def test_starttls_moves_the_protocol_and_its_producer_inside(
     assert told.received == b"welcome back"
 
 
-def test_a_protocol_hears_of_a_connection_lost_in_its_starttls_handshake(
+def test_connection_lost_in_starttls_handshake_reaches_the_protocol(
     localhost: certificates.Made,
 ) -> None:
     house = House(starttls=server_tls(localhost, Clock()))

@@ -34,7 +34,7 @@ FACTORY: Any = Factory.forProtocol(Protocol)
         ("stdio:", "no port that clients connect to"),
     ],
 )
-def test_an_endpoint_that_is_none_is_told_in_a_sentence(
+def test_invalid_endpoint_is_a_listen_error(
     description: str, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stdio = staticmethod(lambda *_args, **_named: object())
@@ -46,7 +46,7 @@ def test_an_endpoint_that_is_none_is_told_in_a_sentence(
     assert says in str(caught.value)
 
 
-def test_what_a_port_of_an_endpoint_raises_is_told_too() -> None:
+def test_exception_of_an_endpoint_is_a_listen_error() -> None:
     class Reactor(MemoryReactorClock):
         def listenTCP(self, *args: Any, **named: Any) -> Any:
             raise OverflowError("bind(): port must be 0-65535.")
@@ -79,10 +79,9 @@ class _WithoutIPv6(socket.socket):
 
 @pytest.mark.parametrize("error", [errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT])
 @pytest.mark.parametrize("open_one", [bind_datagrams, listen_address])
-def test_every_address_is_ipv4_alone_where_there_is_no_ipv6(
+def test_wildcard_is_ipv4_only_without_ipv6(
     open_one: Callable[[Address], socket.socket], error: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """docs: "``*:PORT``: every address, IPv6 and IPv4, by one socket"."""
     monkeypatch.setattr(_WithoutIPv6, "error", error)
     monkeypatch.setattr("socket.socket", _WithoutIPv6)
     with open_one(Address("*", 0)) as sock:
@@ -93,7 +92,7 @@ def test_every_address_is_ipv4_alone_where_there_is_no_ipv6(
 
 
 @pytest.mark.parametrize("udp", [False, True])
-def test_an_interface_that_is_not_there_is_told_by_its_name(udp: bool) -> None:
+def test_missing_interface_is_named(udp: bool) -> None:
     listener = Listener(Address("fe80::1%nosuch0", 7), udp=udp)
     reactor = MemoryReactorClock()
     turns = TurnScheduler(reactor)
@@ -111,11 +110,10 @@ def test_an_interface_that_is_not_there_is_told_by_its_name(udp: bool) -> None:
 
 
 @pytest.mark.parametrize("open_one", [bind_datagrams, listen_address])
-def test_each_wildcard_is_what_the_reference_says(
+def test_wildcards_cover_the_documented_families(
     open_one: Callable[[Address], socket.socket],
 ) -> None:
-    """docs: "``0.0.0.0:PORT``: every IPv4 address"; "``[::]:PORT``: every IPv6 address, and no IPv4
-    address"; "``*:PORT``: every address, IPv6 and IPv4, by one socket"."""
+    """docs/reference/configuration.rst: ``0.0.0.0``, ``[::]`` and ``*``."""
     with open_one(Address("::", 0)) as six:
         port = six.getsockname()[1]
         with open_one(Address("0.0.0.0", port)):
@@ -141,8 +139,7 @@ _HOSTS = ["*", "0.0.0.0", "::", "127.0.0.1", "127.0.0.2", "::1"]
 @pytest.mark.parametrize("udp", [False, True])
 @pytest.mark.parametrize("one", _HOSTS)
 @pytest.mark.parametrize("other", _HOSTS)
-def test_what_overlaps_is_what_the_kernel_refuses(one: str, other: str, udp: bool) -> None:
-    """Two listeners that listen cannot have an address of a port both, SO_REUSEADDR or not."""
+def test_overlap_agrees_with_the_kernel(one: str, other: str, udp: bool) -> None:
     open_one = bind_datagrams if udp else listen_address
     with open_one(Address(one, 0)) as first:
         port = first.getsockname()[1]

@@ -69,7 +69,7 @@ class Resolver:
         return len(self.reactor.getDelayedCalls())
 
 
-def test_callers_of_one_name_share_one_thread() -> None:
+def test_callers_with_one_key_share_a_thread() -> None:
     resolver = Resolver()
     for _ in range(60):
         resolver.ask("a")
@@ -81,7 +81,7 @@ def test_callers_of_one_name_share_one_thread() -> None:
     assert len(resolver.threads) == 1, "an answer is not kept: it may have changed"
 
 
-def test_every_caller_has_an_answer_in_time_though_the_thread_hangs() -> None:
+def test_callers_time_out_while_the_thread_hangs() -> None:
     resolver = Resolver()
     resolver.ask("a")
     resolver.reactor.advance(4)
@@ -98,8 +98,7 @@ def test_every_caller_has_an_answer_in_time_though_the_thread_hangs() -> None:
     assert len(resolver.answers["a"]) == 2, "an answer that is late is for nobody"
 
 
-def test_a_search_that_is_overdue_is_repeated_while_there_are_threads() -> None:
-    """A name server that is back answers new questions, not those that were lost."""
+def test_overdue_lookup_is_repeated_on_a_free_thread() -> None:
     resolver = Resolver(max_threads=2)
     for threads in (1, 2, 2):
         resolver.ask("a")
@@ -110,7 +109,7 @@ def test_a_search_that_is_overdue_is_repeated_while_there_are_threads() -> None:
     assert resolver.answers["a"][-1] == "answer to a"
 
 
-def test_threads_and_waiting_are_bounded() -> None:
+def test_threads_and_queue_are_bounded() -> None:
     resolver = Resolver()
     for number in range(MAX_THREADS + MAX_QUEUED + 1):
         resolver.ask(number)
@@ -131,7 +130,7 @@ def test_threads_and_waiting_are_bounded() -> None:
     assert resolver.answers["a"] == ["answer to a"]
 
 
-def test_who_gives_up_leaves_the_search_to_others() -> None:
+def test_cancelled_caller_does_not_cancel_the_lookup() -> None:
     resolver = Resolver()
     resolver.ask("a").cancel()
     resolver.ask("a")
@@ -141,7 +140,7 @@ def test_who_gives_up_leaves_the_search_to_others() -> None:
     assert resolver.timers == 0
 
 
-def test_what_fails_fails_for_all_who_share_it() -> None:
+def test_failure_reaches_all_callers() -> None:
     resolver = Resolver()
     resolver.ask("wrong")
     resolver.ask("wrong")
@@ -149,7 +148,7 @@ def test_what_fails_fails_for_all_who_share_it() -> None:
     assert resolver.failures("wrong") == ["wrong"] * 2
 
 
-def test_a_system_without_threads() -> None:
+def test_failure_to_start_a_thread() -> None:
     resolver = Resolver()
 
     def none(run: Callable[[], None]) -> None:
@@ -163,7 +162,7 @@ def test_a_system_without_threads() -> None:
     assert [str(each.value) for each in failed] == ["the system gives no thread for a look-up"] * 5
 
 
-def test_the_end_of_the_process_does_not_wait_for_a_thread() -> None:
+def test_process_exit_does_not_wait_for_a_thread() -> None:
     hold, begun = threading.Event(), threading.Event()
     found: list[bool] = []
 
@@ -195,7 +194,7 @@ def test_the_end_of_the_process_does_not_wait_for_a_thread() -> None:
         (UnicodeError("label too long"), "the name cannot be looked up: UnicodeError"),
     ],
 )
-def test_a_failure_says_whose_fault_it_is(
+def test_resolver_errors_are_distinguished(
     monkeypatch: pytest.MonkeyPatch, error: Exception, sentence: str
 ) -> None:
     def fail(*_: object) -> None:
@@ -214,10 +213,8 @@ ANSWERS = [
 
 
 @pytest.mark.parametrize("name", ["a.example", "my_host"])
-def test_a_connection_to_a_name_tries_its_addresses_in_their_order(
-    monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    """RFC 8305 section 5; also where the name has an underscore."""
+def test_name_endpoint_tries_addresses_in_order(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """RFC 8305 section 5; also for a name with an underscore."""
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_: ANSWERS)
     resolver = Resolver()
     endpoint = NameEndpoint(resolver.reactor, name, 25, 9.0, resolver.lookups)
@@ -252,7 +249,7 @@ class Receiver:
         self.steps.append("complete")
 
 
-def test_the_reactors_resolver(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reactor_name_resolver(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[object, ...]] = []
 
     def getaddrinfo(*arguments: object) -> Any:

@@ -73,10 +73,9 @@ def pair(reactor: TcpdReactor) -> Iterator[tuple[Descriptor, socket.socket]]:
         descriptor.close()
 
 
-def test_a_reset_is_told_to_who_has_paused(
+def test_reset_is_reported_to_a_paused_descriptor(
     reactor: TcpdReactor, pair: tuple[Descriptor, socket.socket]
 ) -> None:
-    """Else a client that is gone keeps its place for as long as nobody reads from it."""
     descriptor, client = pair
     reactor.addReader(descriptor)
     reactor.removeReader(descriptor)
@@ -87,10 +86,10 @@ def test_a_reset_is_told_to_who_has_paused(
     assert (descriptor.losses, descriptor.received) == (1, [])
 
 
-def test_what_came_before_a_close_is_kept_for_who_has_paused(
+def test_input_before_a_close_is_kept_for_a_paused_descriptor(
     reactor: TcpdReactor, pair: tuple[Descriptor, socket.socket]
 ) -> None:
-    """Both sides ended: the kernel says EPOLLHUP, again and again, and it is no loss."""
+    """epoll reports EPOLLHUP when both directions are closed."""
     descriptor, client = pair
     reactor.addReader(descriptor)
     reactor.removeReader(descriptor)
@@ -107,7 +106,7 @@ def test_what_came_before_a_close_is_kept_for_who_has_paused(
     assert (descriptor.losses, descriptor.received) == (0, [b"last words"])
 
 
-def test_who_has_paused_reads_on(
+def test_paused_descriptor_resumes_reading(
     reactor: TcpdReactor, pair: tuple[Descriptor, socket.socket]
 ) -> None:
     descriptor, client = pair

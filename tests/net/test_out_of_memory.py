@@ -52,8 +52,7 @@ class Poor:
         return self._whole.__exit__(*problem)
 
 
-def test_no_memory_to_read_into_ends_the_connection() -> None:
-    """ "One descriptor aborting each turn": it would be reported as readable for ever."""
+def test_memory_error_in_recv_closes_the_connection() -> None:
     house = House()
     reported = watched(house)
     house.connection._receive = no_memory
@@ -83,18 +82,20 @@ class Broken(SSL.Error):
         (None, False),
     ],
 )
-def test_openssl_has_words_for_it(error: BaseException | None, poor: bool) -> None:
-    """ERR_R_MALLOC_FAILURE; a client whose handshake fails so has done nothing wrong."""
+def test_openssl_malloc_failure_is_a_lack_of_memory(
+    error: BaseException | None, poor: bool
+) -> None:
+    """ERR_R_MALLOC_FAILURE is no misbehaviour of the client."""
     assert is_no_memory(error) is poor
     if isinstance(error, SSL.Error):
         tls = SSL.Connection(SSL.Context(SSL.TLS_METHOD))
         assert (handshake_fault(error, tls).end is End.NO_MEMORY) is poor
 
 
-def test_no_connection_of_openssls_is_used_where_it_has_made_none(
+def test_null_ssl_connection_is_a_memory_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """pyOpenSSL does not look whether SSL_new(3) returned NULL, and the process would end."""
+    """pyOpenSSL does not check the result of SSL_new(3)."""
     context = SSL.Context(SSL.TLS_METHOD)
     assert new_connection(context).get_state_string() == b"before SSL initialization"
     monkeypatch.setattr(SSL.Connection, "get_state_string", lambda _: b"error")
@@ -103,8 +104,8 @@ def test_no_connection_of_openssls_is_used_where_it_has_made_none(
 
 
 @pytest.mark.parametrize("method", ["flush", "doWrite"])
-def test_no_memory_to_send_from_resets_the_connection(method: str) -> None:
-    """What is cut short does not end as what is whole."""
+def test_memory_error_in_send_resets_the_connection(method: str) -> None:
+    """docs/decisions/0003"""
     house = House()
     reported = watched(house)
     house.sock.room = 3
@@ -119,10 +120,9 @@ def test_no_memory_to_send_from_resets_the_connection(method: str) -> None:
     assert len(reported) == 1
 
 
-def test_a_connection_is_closed_though_its_failure_cannot_be_logged(
+def test_connection_is_closed_if_logging_fails(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The log takes memory, too."""
     house = House()
     house.connection._receive = no_memory
     with monkeypatch.context() as patched:
@@ -134,8 +134,7 @@ def test_a_connection_is_closed_though_its_failure_cannot_be_logged(
 
 
 @pytest.mark.parametrize("what", ["stop_timer", "stop_producer", "_determine_end"])
-def test_a_place_is_free_though_the_end_fails(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
-    """Nobody else would have it until a restart; and the protocol knows that it is over."""
+def test_slot_is_freed_if_the_end_raises(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     house = House()
     reported = watched(house)
     monkeypatch.setattr(type(house.connection), what, no_memory)
@@ -146,10 +145,9 @@ def test_a_place_is_free_though_the_end_fails(monkeypatch: pytest.MonkeyPatch, w
     assert len(reported) == 1
 
 
-def test_a_drain_ends_though_the_last_end_cannot_be_logged(
+def test_drain_completes_if_the_last_end_is_not_logged(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Else the stop of the daemon would wait for ever."""
     house = House()
     reported = watched(house)
     ends: list[object] = []
@@ -161,9 +159,7 @@ def test_a_drain_ends_though_the_last_end_cannot_be_logged(
 
 
 @pytest.mark.parametrize("what", ["read_handshake", "_add"])
-def test_a_client_that_cannot_be_begun_leaves_no_place_taken(
-    monkeypatch: pytest.MonkeyPatch, what: str
-) -> None:
+def test_slot_is_freed_if_the_start_raises(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     house = House()
     house.connection.gone()
     monkeypatch.setattr(house.layer, what, no_memory)
@@ -186,10 +182,9 @@ def port() -> Iterator[PortHouse]:
 
 
 @pytest.mark.parametrize("where", ["accept", "must_wait"])
-def test_a_port_that_has_no_memory_to_accept_waits_a_moment(
+def test_memory_error_in_accept_pauses_the_port(
     port: PortHouse, logged_failures: LoggedFailures, where: str
 ) -> None:
-    """It is no reason to close it, and trying again at once would take all the time."""
     client = port.connect()
     sock, must_wait = port.port._socket, port.clients.must_wait
     if where == "accept":
@@ -207,8 +202,7 @@ def test_a_port_that_has_no_memory_to_accept_waits_a_moment(
     logged_failures.expect("no connection can be accepted")
 
 
-def test_a_client_that_there_is_no_memory_for_is_no_fault(port: PortHouse) -> None:
-    """It is closed and counted; a traceback for each would take what others need."""
+def test_memory_error_of_a_new_connection_is_not_a_failure(port: PortHouse) -> None:
     client = port.connect()
     port.clients.accept_socket = no_memory  # type: ignore[method-assign]
     port.port.doRead()
@@ -226,10 +220,9 @@ class Flushable:
         self.count += 1
 
 
-def test_a_failed_flush_costs_no_other_its_own_on_any_reactor(
+def test_flush_exception_does_not_affect_other_flushes(
     logged_failures: LoggedFailures,
 ) -> None:
-    """Where the reactor does not flush by itself, a timer does."""
     reactor: Any = MemoryReactor()
     reactor.written = None
     turns = TurnScheduler(reactor)
@@ -243,8 +236,7 @@ def test_a_failed_flush_costs_no_other_its_own_on_any_reactor(
 
 
 @pytest.mark.parametrize("answered", [True, False], ids=["answered", "told"])
-def test_one_member_that_cannot_be_written_to_costs_no_other_its_message(answered: bool) -> None:
-    """All others get it in the same turn; the one is dropped with the next, for it missed one."""
+def test_member_without_memory_does_not_affect_other_members(answered: bool) -> None:
     due: list[FlushQueue] = []
     queue = FlushQueue(due.append)
     written: list[bytes] = []
@@ -261,12 +253,11 @@ def test_one_member_that_cannot_be_written_to_costs_no_other_its_message(answere
     assert [box.put(b".") for box in boxes] == [True, False, True]
 
 
-def test_a_sweep_goes_on_behind_who_cannot_be_ended(
+def test_sweep_continues_after_an_exception(
     make: Make,  # noqa: F811
     logged_failures: LoggedFailures,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """No limit would hold any more, for nobody, if the sweeper ended with it."""
     house = make(first_byte=8.0)
     connections = [house.connect() for _ in range(2)]
     with monkeypatch.context() as patched:

@@ -53,11 +53,11 @@ LOOPBACK = IPv4Address("TCP", "127.0.0.1", 7668)
         (LOCAL, "\xe9\0", False),
     ],
 )
-def test_names_and_addresses(local: Any, host: str, own: bool) -> None:
+def test_own_names_and_addresses(local: Any, host: str, own: bool) -> None:
     assert is_own(connection(local), host) is own
 
 
-def test_no_name_is_no_name() -> None:
+def test_empty_name_is_not_own() -> None:
     assert not is_own(connection(LOCAL, server_name=""), "evil.example")
 
 
@@ -73,8 +73,7 @@ def test_no_name_is_no_name() -> None:
         ("evil.example", False),
     ],
 )
-def test_a_certificate_names_the_daemon(tmp_path: Path, host: str, own: bool) -> None:
-    """All certificates of the listener count, not that alone which this client was shown."""
+def test_names_in_certificates_are_own(tmp_path: Path, host: str, own: bool) -> None:
     made = certificates.make(
         tmp_path, "x", names=["irc.example.org", "*.chat.example.org"]
     )  # and 127.0.0.1

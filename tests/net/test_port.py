@@ -93,7 +93,7 @@ def house() -> Iterator[House]:
     made.close()
 
 
-def test_all_who_wait_are_taken_in_one_go(house: House) -> None:
+def test_all_queued_clients_are_accepted_in_one_turn(house: House) -> None:
     for _ in range(5):
         house.connect()
     house.port.doRead()
@@ -113,8 +113,8 @@ class OtherReactor(MemoryReactor):
 
 
 def test_clients_are_accepted_between_polls_on_other_reactors() -> None:
-    """ "No event may reach an object that was registered after the poll": Twisted's poll and epoll
-    reactors find descriptors by number, so nothing is opened while they deal with a batch."""
+    """Twisted's poll and epoll reactors find descriptors by number, so sockets are accepted between
+    two polls."""
     house = House(listen_address(Address("127.0.0.1", 0)), OtherReactor())
     house.connect()
     house.port.doRead()
@@ -129,16 +129,15 @@ def test_clients_are_accepted_between_polls_on_other_reactors() -> None:
     house.close()
 
 
-def test_a_port_that_makes_way_takes_all_who_wait(house: House) -> None:
-    """Who has connected before a reload is served, and not reset when the port is closed."""
+def test_drain_queue_accepts_all_queued_clients(house: House) -> None:
     for _ in range(200):
         house.connect()
     house.port.drain_queue()
     assert len(house.clients.taken) == 200
 
 
-def test_accepted_sockets_have_no_delay_and_keep_alive(house: House) -> None:
-    """tcp(7): they inherit it from the listening socket, which costs no call."""
+def test_accepted_sockets_inherit_nodelay_and_keepalive(house: House) -> None:
+    """tcp(7)"""
     house.connect()
     house.port.doRead()
     (sock,) = house.clients.taken
@@ -147,7 +146,7 @@ def test_accepted_sockets_have_no_delay_and_keep_alive(house: House) -> None:
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
 
 
-def test_a_stop_closes_at_once_and_what_goes_with_it(house: House) -> None:
+def test_stop_closes_at_once_and_cleans_up(house: House) -> None:
     assert house.clients.running == 1
     house.port.stopListening()
     house.port.stopListening()
@@ -158,8 +157,7 @@ def test_a_stop_closes_at_once_and_what_goes_with_it(house: House) -> None:
         house.connect()
 
 
-def test_what_a_factory_raises_at_a_stop_is_the_deferreds_failure(house: House) -> None:
-    """IListeningPort.stopListening returns a Deferred; nothing is raised at who stops it."""
+def test_exception_in_do_stop_fails_the_deferred(house: House) -> None:
 
     def broken() -> None:
         raise ValueError("in stopFactory")
@@ -172,7 +170,7 @@ def test_what_a_factory_raises_at_a_stop_is_the_deferreds_failure(house: House) 
     house.port.stopListening()
 
 
-def test_it_says_where_it_listens(house: House) -> None:
+def test_repr_has_the_address(house: House) -> None:
     host, port = house.address
     assert repr(house.port) == f"<StreamPort {host}:{port}>"
     house.port.stopListening()
@@ -195,7 +193,7 @@ class Failing:
         return getattr(self._sock, name)
 
 
-def test_out_of_descriptors_a_client_is_closed_by_the_one_in_reserve(house: House) -> None:
+def test_reserve_descriptor_closes_a_client_when_out_of_descriptors(house: House) -> None:
     turned_away, taken = house.connect(), house.connect()
     sock: Any = Failing(house.port._socket, [errno.EMFILE])
     house.port._socket = sock
@@ -209,8 +207,7 @@ def test_out_of_descriptors_a_client_is_closed_by_the_one_in_reserve(house: Hous
     del taken
 
 
-def test_out_of_descriptors_an_operator_is_accepted_by_one_that_is_kept(house: House) -> None:
-    """As many as there are spares; they are opened again when connections have ended."""
+def test_spare_descriptor_accepts_when_out_of_descriptors(house: House) -> None:
     house.clients.spares = Spares(1)
     house.clients.spares.refill()
     clients = [house.connect() for _ in range(2)]
@@ -233,8 +230,7 @@ def test_out_of_descriptors_an_operator_is_accepted_by_one_that_is_kept(house: H
     del clients
 
 
-def test_who_has_no_place_waits_in_the_kernel_until_there_is_one(house: House) -> None:
-    """[policy:...] full = pause: "leaves it waiting in the kernel until somebody goes"."""
+def test_full_pause_resumes_when_a_slot_is_free(house: House) -> None:
     house.clients.room = 2
     for _ in range(3):
         house.connect()
@@ -252,7 +248,7 @@ def test_who_has_no_place_waits_in_the_kernel_until_there_is_one(house: House) -
     assert len(house.clients.taken) == 3
 
 
-def test_a_port_that_waits_for_a_place_can_be_closed(house: House) -> None:
+def test_paused_port_can_be_closed(house: House) -> None:
     house.clients.room = 0
     house.connect()
     house.port.doRead()
@@ -262,9 +258,7 @@ def test_a_port_that_waits_for_a_place_can_be_closed(house: House) -> None:
 
 
 @pytest.mark.parametrize("error", [errno.ENOBUFS, errno.ENOMEM])
-def test_without_memory_the_port_takes_a_breath(
-    house: House, error: int, logged_failures: Any
-) -> None:
+def test_enomem_pauses_the_port(house: House, error: int, logged_failures: Any) -> None:
     house.connect()
     sock: Any = Failing(house.port._socket, [error])
     house.port._socket = sock
@@ -278,7 +272,7 @@ def test_without_memory_the_port_takes_a_breath(
     assert len(house.clients.taken) == 1
 
 
-def test_a_client_that_has_gone_already_is_passed_over(house: House) -> None:
+def test_aborted_connection_is_skipped(house: House) -> None:
     house.connect()
     sock: Any = Failing(house.port._socket, [errno.ECONNABORTED, errno.EPROTO])
     house.port._socket = sock
@@ -286,9 +280,7 @@ def test_a_client_that_has_gone_already_is_passed_over(house: House) -> None:
     assert len(house.clients.taken) == 1
 
 
-def test_a_client_that_cannot_be_begun_is_logged_and_closed(
-    house: House, logged_failures: Any
-) -> None:
+def test_exception_of_a_new_connection_is_logged(house: House, logged_failures: Any) -> None:
     def broken(sock: socket.socket, address: Any, turns: TurnScheduler) -> None:
         raise ValueError("not begun")
 
@@ -302,7 +294,7 @@ def test_a_client_that_cannot_be_begun_is_logged_and_closed(
 # --- sockets ---
 
 
-def test_every_address_is_one_socket_for_both_versions() -> None:
+def test_wildcard_is_one_dual_stack_socket() -> None:
     with listen_address(Address("*", 0)) as sock:
         port = sock.getsockname()[1]
         socket.create_connection(("127.0.0.1", port), 10).close()
@@ -310,13 +302,13 @@ def test_every_address_is_one_socket_for_both_versions() -> None:
             socket.create_connection(("::1", port), 10).close()
 
 
-def test_an_address_in_use_is_an_error_and_nothing_stays_open() -> None:
+def test_address_in_use_leaks_no_descriptor() -> None:
     with listen_address(Address("127.0.0.1", 0)) as sock, pytest.raises(OSError) as caught:
         listen_address(Address("127.0.0.1", sock.getsockname()[1]))
     assert caught.value.errno == errno.EADDRINUSE
 
 
-def test_a_unix_socket_has_its_mode_and_replaces_a_dead_one(tmp_path: Path) -> None:
+def test_unix_socket_has_its_mode_and_replaces_a_stale_one(tmp_path: Path) -> None:
     place = UnixSocket(str(tmp_path / "s"), 0o640)
     listen_unix(place).close()  # what a killed daemon leaves
     with listen_unix(place) as sock:
@@ -326,14 +318,14 @@ def test_a_unix_socket_has_its_mode_and_replaces_a_dead_one(tmp_path: Path) -> N
         assert not sock.getblocking()
 
 
-def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
+def test_other_file_is_not_replaced_by_a_socket(tmp_path: Path) -> None:
     (tmp_path / "s").write_text("precious")
     with pytest.raises(OSError, match="not a socket"):
         listen_unix(UnixSocket(str(tmp_path / "s"), 0o640))
     assert (tmp_path / "s").read_text() == "precious"
 
 
-def test_a_socket_of_somebody_elses_is_copied() -> None:
+def test_adopted_socket_is_duplicated() -> None:
     with socket.create_server(("127.0.0.1", 0)) as theirs, adopt(theirs.fileno()) as ours:
         assert ours.getsockname() == theirs.getsockname()
         assert not ours.getblocking()

@@ -126,10 +126,9 @@ MAPPED = AddressPair(ip_address("::ffff:192.0.2.1"), 4711, ip_address("::ffff:19
     ],
 )
 @pytest.mark.parametrize("size", [1, 20, 1000])
-def test_the_header_tells_both_ends_and_what_is_behind_it_is_the_client_s(
+def test_header_sets_the_addresses_and_the_rest_is_payload(
     make: Make, header: bytes, peer: Any, host: Any, size: int
 ) -> None:
-    """An IPv4 client is one however the proxy writes it, for networks and bans to find it."""
     house = make()
     connection, transport = house.connect(PROXY)
     stream = header + b"hello"
@@ -154,7 +153,7 @@ def test_the_header_tells_both_ends_and_what_is_behind_it_is_the_client_s(
     nothing_left(house)
 
 
-def test_what_version_2_tells_beside_addresses(make: Make) -> None:
+def test_version_2_tlvs_are_available(make: Make) -> None:
     house = make()
     connection, _ = house.connect(PROXY)
     tls = ClientTLS("TLSv1.3", "TLS_AES_256_GCM_SHA384", True, "Jörg\x1b")
@@ -186,7 +185,7 @@ def test_what_version_2_tells_beside_addresses(make: Make) -> None:
     }
 
 
-def test_without_a_proxy_nothing_is_told() -> None:
+def test_connection_without_proxy_has_no_proxy_facts() -> None:
     connection, _ = House().connect()
     assert connection.proxy is None
 
@@ -200,10 +199,10 @@ def test_without_a_proxy_nothing_is_told() -> None:
         (PROXY, "", True),
     ],
 )
-def test_who_is_not_trusted_is_refused_whatever_it_says(
+def test_untrusted_proxy_is_refused(
     make: Make, events: Any, address: Any, proxies: str, unix: bool
 ) -> None:
-    """Anybody can write a header. The log names who did, not whom it named."""
+    """The log has the peer's address, not the one in the header."""
     house = make(proxies=proxies, unix=unix)
     for _ in range(3):
         connection, transport = house.connect(address)
@@ -217,14 +216,14 @@ def test_who_is_not_trusted_is_refused_whatever_it_says(
     assert house.connection_count.count == 0
 
 
-def test_an_ipv4_proxy_on_a_dual_stack_socket_is_one(make: Make) -> None:
+def test_ipv4_mapped_proxy_is_trusted_as_ipv4(make: Make) -> None:
     house = make()
     connection, _ = house.connect(IPv6Address("TCP", "::ffff:10.0.0.1", 40000))
     house.feed(connection, LINE)
     assert connection.proxy.address == PROXY
 
 
-def test_a_proxy_on_a_unix_socket(make: Make) -> None:
+def test_proxy_on_unix_socket(make: Make) -> None:
     house = make(proxies="", unix=True, per_address=1)
     connection, _ = house.connect(UNIXAddress(None))
     house.feed(connection, LINE)
@@ -235,9 +234,7 @@ def test_a_proxy_on_a_unix_socket(make: Make) -> None:
 
 
 @pytest.mark.parametrize("sent", [b"", LINE[:20]])
-def test_a_header_that_does_not_come_in_time_is_not_waited_for(
-    make: Make, events: Any, sent: bytes
-) -> None:
+def test_header_timeout_aborts(make: Make, events: Any, sent: bytes) -> None:
     house = make(proxy_header=3.0)
     connection, transport = house.connect(PROXY)
     if sent:
@@ -262,10 +259,10 @@ def test_a_header_that_does_not_come_in_time_is_not_waited_for(
         (version_2(FOUR)[:12] + b"\x31", "version"),
     ],
 )
-def test_what_is_no_header_ends_the_connection_and_is_told_once_a_burst(
+def test_invalid_header_aborts_and_is_logged_once_a_burst(
     make: Make, events: Any, sent: bytes, fault: str
 ) -> None:
-    """ "abort the connection as soon as possible" (section 2.1); what it was is not repeated."""
+    """PROXY protocol, section 2.1: "abort the connection as soon as possible"."""
     house = make()
     for _ in range(3):
         connection, transport = house.connect(PROXY)
@@ -281,8 +278,9 @@ def test_what_is_no_header_ends_the_connection_and_is_told_once_a_burst(
     nothing_left(house)
 
 
-def test_a_header_that_is_cut_short(make: Make, events: Any) -> None:
-    """Section 2.2: "must also reject incoming connections containing partial protocol headers" """
+def test_truncated_header_is_rejected(make: Make, events: Any) -> None:
+    """PROXY protocol, section 2.2: "must also reject incoming connections containing partial
+    protocol headers"."""
     house = make()
     connection, _ = house.connect(PROXY)
     house.feed(connection, LINE[:-1])
@@ -295,10 +293,8 @@ def test_a_header_that_is_cut_short(make: Make, events: Any) -> None:
 
 
 @pytest.mark.parametrize("sent", [b"", LOCAL, SELF])
-def test_a_check_that_says_nothing_or_local_and_goes_is_nothing_to_tell(
-    make: Make, events: Any, sent: bytes
-) -> None:
-    """HAProxy's ``check`` connects and goes; with ``check-send-proxy`` it says LOCAL before."""
+def test_health_check_of_the_proxy_is_not_logged(make: Make, events: Any, sent: bytes) -> None:
+    """HAProxy's ``check`` connects and closes; with ``check-send-proxy`` it sends LOCAL before."""
     house = make(Told, access_log=True)
     connection, _ = house.connect(PROXY)
     if sent:
@@ -312,9 +308,7 @@ def test_a_check_that_says_nothing_or_local_and_goes_is_nothing_to_tell(
 
 
 @pytest.mark.parametrize("header", [LOCAL, version_1(None), SELF])
-def test_the_proxy_for_itself_is_held_to_the_totals_alone(make: Make, header: bytes) -> None:
-    """Its address keeps no place from it, nor the rules of who may come: all of its clients would
-    pay."""
+def test_limits_by_address_do_not_apply_to_the_proxy(make: Make, header: bytes) -> None:
     house = make(per_address=1, allow=NETWORKS.parse("192.0.2.0/24"), connections=3)
     there = [house.connect(PROXY)[0] for _ in range(3)]
     for connection in there:
@@ -331,10 +325,9 @@ def test_the_proxy_for_itself_is_held_to_the_totals_alone(make: Make, header: by
 
 
 @pytest.mark.parametrize(("header", "told"), [(LOCAL, 0), (SELF, 0), (LINE, 1)])
-def test_a_check_that_says_nothing_is_not_told_as_misbehaviour(
+def test_idle_health_check_is_no_misbehaviour(
     make: Make, events: Any, localhost: certificates.Made, header: bytes, told: int
 ) -> None:
-    """Else a filter that bans whom it reads in the log would ban the proxy."""
     house = make(tls=server_tls(localhost, Clock()))
     connection, _ = house.connect(PROXY)
     house.feed(connection, header)
@@ -344,8 +337,7 @@ def test_a_check_that_says_nothing_is_not_told_as_misbehaviour(
     assert len(events("connection.misbehaved")) == told
 
 
-def test_who_waits_for_a_header_has_a_place_in_the_totals(make: Make) -> None:
-    """Proxies that say nothing cannot be more than clients could be."""
+def test_connection_without_header_counts_in_the_totals(make: Make) -> None:
     house = make(connections=2)
     waiting = [house.connect(PROXY)[0] for _ in range(2)]
     house.lose(house.connect(PROXY)[0])
@@ -356,8 +348,7 @@ def test_who_waits_for_a_header_has_a_place_in_the_totals(make: Make) -> None:
     nothing_left(house)
 
 
-def test_limits_of_an_address_are_those_of_the_client(make: Make, events: Any) -> None:
-    """The log names the client: a filter that bans whom it reads there bans no proxy."""
+def test_limits_by_address_apply_to_the_client(make: Make, events: Any) -> None:
     house = make(per_address=1, deny=NETWORKS.parse("192.0.2.9"))
     one, _ = house.connect(PROXY)
     house.feed(one, line("192.0.2.1"))
@@ -388,7 +379,7 @@ def test_limits_of_an_address_are_those_of_the_client(make: Make, events: Any) -
     nothing_left(house)
 
 
-def test_bans_are_of_clients(make: Make) -> None:
+def test_bans_apply_to_the_client(make: Make) -> None:
     bans = Bans(lambda: 0.0)
     house = make(bans=bans)
     (network,) = NETWORKS.parse("192.0.2.0/24")
@@ -401,8 +392,7 @@ def test_bans_are_of_clients(make: Make) -> None:
     nothing_left(house)
 
 
-def test_a_reload_of_limits_does_not_lose_count(make: Make) -> None:
-    """Places are counted for those addresses that are let in, whoever waits."""
+def test_reload_of_limits_keeps_the_counts(make: Make) -> None:
     house = make(per_address=1)
     known, _ = house.connect(PROXY)
     house.feed(known, line("2001:db8:1::1"))
@@ -417,7 +407,7 @@ def test_a_reload_of_limits_does_not_lose_count(make: Make) -> None:
     nothing_left(house)
 
 
-def test_the_access_log_tells_both(make: Make, events: Any) -> None:
+def test_access_log_has_client_and_proxy(make: Make, events: Any) -> None:
     house = make(access_log=True, deny=NETWORKS.parse("192.0.2.9"))
     connection, _ = house.connect(PROXY)
     house.feed(connection, version_2(FOUR, unique_id=b"4F2A"))
@@ -440,8 +430,7 @@ def test_the_access_log_tells_both(make: Make, events: Any) -> None:
     assert formatEvent(plain).endswith("no TLS")
 
 
-def test_the_access_log_has_the_start_of_a_client_that_is_known(make: Make, events: Any) -> None:
-    """Not of who is refused by its header, nor of a proxy's check of us."""
+def test_start_is_logged_once_the_client_is_known(make: Make, events: Any) -> None:
     house = make(access_log=True, log_start=True, deny=NETWORKS.parse("192.0.2.9"))
     connection, _ = house.connect(PROXY)
     assert events("connection.started") == []
@@ -470,8 +459,7 @@ def test_drain_does_not_wait_for_a_header(make: Make) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 100_000])
-def test_tls_is_behind_the_header(make: Make, localhost: certificates.Made, size: int) -> None:
-    """Header and ClientHello may come in one segment; what is cut anywhere is the same."""
+def test_tls_follows_the_header(make: Make, localhost: certificates.Made, size: int) -> None:
     house = make(tls=server_tls(localhost, Clock()))
     connection, transport = house.connect(PROXY)
     client = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD))
@@ -504,7 +492,7 @@ def test_tls_is_behind_the_header(make: Make, localhost: certificates.Made, size
     nothing_left(house)
 
 
-def test_the_handshake_has_its_own_time_after_the_header(
+def test_handshake_timeout_starts_after_the_header(
     make: Make, localhost: certificates.Made
 ) -> None:
     house = make(tls=server_tls(localhost, Clock()), handshake=10.0, proxy_header=3.0)
@@ -520,7 +508,7 @@ def test_the_handshake_has_its_own_time_after_the_header(
     nothing_left(house)
 
 
-def test_a_client_who_is_refused_in_tls_is_told_nothing(
+def test_refused_client_behind_a_proxy_with_tls_gets_no_plaintext(
     make: Make, localhost: certificates.Made
 ) -> None:
     house = make(tls=server_tls(localhost, Clock()), deny=NETWORKS.parse("192.0.2.0/24"))
@@ -540,7 +528,7 @@ class Curt(HalfCloseable):
         self.transport.loseConnection()  # type: ignore[union-attr]
 
 
-def test_a_protocol_that_ends_at_once_hears_nothing_more(make: Make) -> None:
+def test_protocol_that_closes_at_once_gets_no_input(make: Make) -> None:
     house = make(Curt)
     connection, transport = house.connect(PROXY)
     house.feed(connection, LINE + b"hello")
@@ -553,7 +541,7 @@ def test_a_protocol_that_ends_at_once_hears_nothing_more(make: Make) -> None:
     nothing_left(house)
 
 
-def test_half_close_behind_a_header(make: Make) -> None:
+def test_half_close_after_the_header(make: Make) -> None:
     house = make(HalfCloseable)
     connection, _ = house.connect(PROXY)
     house.feed(connection, LINE + b"hello")
@@ -564,7 +552,7 @@ def test_half_close_behind_a_header(make: Make) -> None:
     nothing_left(house)
 
 
-def test_a_reload_can_begin_or_end_to_want_headers(make: Make) -> None:
+def test_reload_can_enable_and_disable_headers(make: Make) -> None:
     house = make()
     house.factory.switch_to(ListenerFactory(house.layer))
     connection, _ = house.connect()
@@ -580,9 +568,8 @@ def test_a_reload_can_begin_or_end_to_want_headers(make: Make) -> None:
     assert house.counters.refused == {Refusal.UNTRUSTED_PROXY: 1}
 
 
-def test_a_gateway_hands_its_place_to_its_client(make: Make, events: Any) -> None:
-    """A protocol may trust its client to stand for another (WEBIRC): from then on limits, bans and
-    the log are of that one."""
+def test_replace_address_moves_the_slot_to_the_new_address(make: Make, events: Any) -> None:
+    """IConnection.replace_address (WEBIRC)"""
     bans = Bans(lambda: 0.0)
     house = make(per_address=1, deny=NETWORKS.parse("192.0.2.9"), bans=bans)
     gateway, _ = house.connect(PROXY)

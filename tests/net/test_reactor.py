@@ -57,7 +57,7 @@ def nobody_can_run_python() -> bool:
 
 
 @pytest.mark.parametrize("modules", MODULES)
-def test_twisteds_own_tests_pass(modules: str, tmp_path: Path) -> None:
+def test_twisted_reactor_tests_pass(modules: str, tmp_path: Path) -> None:
     others = "open" if nobody_can_run_python() else "closed"
     names = [f"twisted.internet.test.test_{module}" for module in modules.split()]
     for _ in range(3):

@@ -129,10 +129,9 @@ def batch(reactor: TcpdReactor) -> Batch:
 @pytest.mark.parametrize("event", [IN, OUT, IN | OUT, HUP, ERR, IN | HUP, OUT | ERR | HUP])
 @KINDS
 @pytest.mark.parametrize("old", [Ordinary, Direct])
-def test_no_event_reaches_who_has_the_number_since_the_poll(
+def test_event_does_not_reach_a_later_owner_of_its_number(
     reactor: TcpdReactor, batch: Batch, old: type[Ordinary], kind: type[Ordinary], event: int
 ) -> None:
-    """ "No event may reach an object that was registered after the poll." """
     new = kind(901)
 
     def replace() -> None:
@@ -151,11 +150,9 @@ def test_no_event_reaches_who_has_the_number_since_the_poll(
 
 
 @KINDS
-def test_what_registers_anew_gets_no_event_of_before(
+def test_reregistered_descriptor_gets_no_earlier_event(
     reactor: TcpdReactor, batch: Batch, kind: type[Ordinary]
 ) -> None:
-    """The same object counts as another one when it was taken out and came back: its descriptor
-    may be another one by then."""
     second = kind(901)
 
     def again() -> None:
@@ -173,10 +170,9 @@ def test_what_registers_anew_gets_no_event_of_before(
 
 @KINDS
 @pytest.mark.parametrize(("asked", "other"), [(IN, OUT), (OUT, IN)])
-def test_nobody_gets_an_event_that_it_asks_for_no_more(
+def test_event_is_dropped_after_remove_reader(
     reactor: TcpdReactor, batch: Batch, kind: type[Ordinary], asked: int, other: int
 ) -> None:
-    """A paused connection is not read from, although its event stands later in the batch."""
     second = kind(901)
     add = {IN: reactor.addReader, OUT: reactor.addWriter}
     remove = {IN: reactor.removeReader, OUT: reactor.removeWriter}
@@ -190,8 +186,7 @@ def test_nobody_gets_an_event_that_it_asks_for_no_more(
     assert (first.calls, second.calls) == (["read"], [])
 
 
-def test_an_end_while_reading_takes_the_writing_with_it(reactor: TcpdReactor, batch: Batch) -> None:
-    """One event may say both; the number may be another's between the two."""
+def test_close_in_do_read_drops_the_write_event(reactor: TcpdReactor, batch: Batch) -> None:
     new = Ordinary(901)
 
     def replace() -> None:
@@ -207,8 +202,7 @@ def test_an_end_while_reading_takes_the_writing_with_it(reactor: TcpdReactor, ba
     assert (before.calls, new.calls) == (["read"], [])
 
 
-def test_an_end_while_writing_takes_the_reading_with_it(reactor: TcpdReactor, batch: Batch) -> None:
-    """The same where the reactor lets a descriptor write first."""
+def test_close_in_do_write_drops_the_read_event(reactor: TcpdReactor, batch: Batch) -> None:
     new = Direct(901)
 
     def replace() -> None:
@@ -224,10 +218,8 @@ def test_an_end_while_writing_takes_the_reading_with_it(reactor: TcpdReactor, ba
     assert (before.calls, new.calls) == (["write"], [])
 
 
-def test_a_turn_within_a_turn_leaves_the_outer_ones_events_to_their_owners(
-    reactor: TcpdReactor, batch: Batch
-) -> None:
-    """A callback may run a turn of the reactor; what registers in it is new to the outer batch."""
+def test_nested_iteration_keeps_the_generations(reactor: TcpdReactor, batch: Batch) -> None:
+    """``reactor.iterate()`` in a callback"""
     new = Direct(901)
 
     def turn() -> None:
@@ -247,14 +239,13 @@ def test_a_turn_within_a_turn_leaves_the_outer_ones_events_to_their_owners(
 
 @KINDS
 @pytest.mark.parametrize("error", [ValueError, MemoryError, KeyboardInterrupt, SystemExit])
-def test_who_fails_costs_nobody_else_a_turn(
+def test_exception_does_not_affect_other_descriptors(
     reactor: TcpdReactor,
     batch: Batch,
     logged_failures: LoggedFailures,
     kind: type[Ordinary],
     error: type[BaseException],
 ) -> None:
-    """ "One failing descriptor never costs the others their turn." """
 
     def fail() -> None:
         raise error("it broke")
@@ -271,10 +262,9 @@ def test_who_fails_costs_nobody_else_a_turn(
 
 
 @KINDS
-def test_who_fails_in_its_end_is_taken_out_all_the_same(
+def test_exception_in_connection_lost_still_unregisters(
     reactor: TcpdReactor, batch: Batch, logged_failures: LoggedFailures, kind: type[Ordinary]
 ) -> None:
-    """Else the kernel would report it again and again."""
 
     class Failing(kind):  # type: ignore[valid-type, misc]
         def connectionLost(self, reason: Failure) -> None:
@@ -294,11 +284,9 @@ def test_who_fails_in_its_end_is_taken_out_all_the_same(
     logged_failures.expect("its end broke")
 
 
-def test_a_flush_that_fails_costs_no_other_its_own(
+def test_exception_in_flush_does_not_affect_other_flushes(
     reactor: TcpdReactor, batch: Batch, logged_failures: LoggedFailures
 ) -> None:
-    """What was written by others leaves at the end of the turn, whoever fails in it; and only
-    once."""
 
     def fail() -> None:
         raise ValueError("it broke")
@@ -319,13 +307,12 @@ def test_a_flush_that_fails_costs_no_other_its_own(
     assert second.calls == ["flush"]
 
 
-def test_the_reactors_own_waker_survives_its_failure(
+def test_waker_stays_registered_after_an_exception(
     reactor: TcpdReactor,
     batch: Batch,
     logged_failures: LoggedFailures,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Without it no signal would arrive any more."""
 
     def fail() -> None:
         raise MemoryError("none left")
@@ -337,10 +324,9 @@ def test_the_reactors_own_waker_survives_its_failure(
     logged_failures.expect("none left")
 
 
-def test_always_ready_ones_do_not_cost_each_other_a_turn(
+def test_exception_does_not_affect_other_regular_files(
     reactor: TcpdReactor, tmp_path: Any, logged_failures: LoggedFailures
 ) -> None:
-    """Files on disk, which epoll refuses; each is called in each turn."""
 
     def fail() -> None:
         raise ValueError("it broke")
@@ -381,11 +367,9 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 @KINDS
-def test_a_number_that_the_kernel_gives_again_at_once(
+def test_reused_number_gets_no_old_event_with_real_epoll(
     reactor: TcpdReactor, pair: tuple[socket.socket, socket.socket], kind: type[Ordinary]
 ) -> None:
-    """The same with the real epoll: one of two that are ready closes the other and opens a third,
-    which gets its number."""
     ends: list[int] = []
     made: list[Ordinary] = []
     both: list[Ordinary] = []
@@ -421,11 +405,9 @@ def test_a_number_that_the_kernel_gives_again_at_once(
 
 
 @KINDS
-def test_who_closes_without_a_word_does_not_keep_its_number(
+def test_number_closed_without_removal_can_be_reused(
     reactor: TcpdReactor, kind: type[Ordinary]
 ) -> None:
-    """A descriptor that was closed and not removed is not there any more for the kernel: who gets
-    its number is registered, and its owner's late removal does not concern it."""
     reading, writing = os.pipe()
     before = kind(reading)
     reactor.addReader(before)
@@ -443,11 +425,10 @@ def test_who_closes_without_a_word_does_not_keep_its_number(
 
 
 @pytest.mark.parametrize("event", [HUP, HUP | ERR, HUP | OUT])
-def test_who_has_begun_to_read_finds_out_by_reading_how_it_ended(
+def test_hangup_calls_do_read_of_a_reading_descriptor(
     reactor: TcpdReactor, batch: Batch, event: int
 ) -> None:
-    """An event of somebody who has paused says nothing of input, but there may be some. Taken for
-    an orderly end, it would hide bytes and a reset."""
+    """The input before the hangup is not lost, and a reset is reported as such."""
     second = Ordinary(901)
     first = Ordinary(900, lambda: reactor.addReader(second))
     reactor.addReader(first)
@@ -458,7 +439,9 @@ def test_who_has_begun_to_read_finds_out_by_reading_how_it_ended(
     assert "lost" not in second.calls
 
 
-def test_who_does_not_read_is_lost_by_a_hang_up(reactor: TcpdReactor, batch: Batch) -> None:
+def test_hangup_disconnects_a_descriptor_that_is_not_reading(
+    reactor: TcpdReactor, batch: Batch
+) -> None:
     second = Ordinary(901)
     reactor.addWriter(second)
     batch.events = [(901, HUP | OUT)]
@@ -481,10 +464,9 @@ def poor(reactor: TcpdReactor, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @KINDS
-def test_failures_for_want_of_memory_are_counted_elsewhere(
+def test_memory_error_is_passed_to_no_memory(
     reactor: TcpdReactor, batch: Batch, kind: type[Ordinary]
 ) -> None:
-    """A traceback for each would take what others need."""
 
     def fail() -> None:
         raise MemoryError("none left")
@@ -510,10 +492,9 @@ class Port(Direct):
         raise MemoryError("none left")
 
 
-def test_a_port_and_the_waker_stay_whatever_fails(
+def test_port_and_waker_stay_after_memory_errors(
     reactor: TcpdReactor, batch: Batch, poor: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else the daemon would be deaf to clients, and to signals, for as long as it runs."""
     port = Port(900)
     reactor.addReader(port)
     monkeypatch.setattr(reactor.waker, "doRead", port.fail)
@@ -525,15 +506,14 @@ def test_a_port_and_the_waker_stay_whatever_fails(
 
 
 @pytest.mark.parametrize("what", ["poll", "_flush_written", "_call_always_ready"])
-def test_a_turn_that_fails_is_not_the_end_of_the_main_loop(
+def test_main_loop_survives_failed_turns(
     reactor: TcpdReactor,
     batch: Batch,
     poor: list[str],
     monkeypatch: pytest.MonkeyPatch,
     what: str,
 ) -> None:
-    """ "The main loop ends while ports stay open and SIGTERM is ignored": each turn is followed by
-    another, after a moment; when none succeeds for some ten seconds, the process is to end."""
+    """ "The main loop ends while ports stay open and SIGTERM is ignored"."""
 
     def fail(*_: object) -> None:
         raise MemoryError("none left")
@@ -548,7 +528,7 @@ def test_a_turn_that_fails_is_not_the_end_of_the_main_loop(
     assert poor[199].startswith("the main loop cannot go on")
 
 
-def test_a_good_turn_ends_the_count(
+def test_successful_turn_resets_the_count(
     reactor: TcpdReactor, batch: Batch, poor: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(300):
@@ -560,7 +540,7 @@ def test_a_good_turn_ends_the_count(
 
 
 @pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt, SystemExit])
-def test_what_is_due_cannot_end_the_main_loop(
+def test_timer_exception_does_not_end_the_main_loop(
     reactor: TcpdReactor,
     batch: Batch,
     poor: list[str],
@@ -568,7 +548,6 @@ def test_what_is_due_cannot_end_the_main_loop(
     monkeypatch: pytest.MonkeyPatch,
     error: type[BaseException],
 ) -> None:
-    """Twisted catches what a timer raises and logs it; where it cannot, it raises that."""
 
     def fail(*_: object) -> None:
         raise error("it broke")
@@ -608,15 +587,14 @@ def closed(reactor: TcpdReactor) -> Iterator[list[Watched]]:
 
 
 @pytest.mark.parametrize("waits", [False, True], ids=["registered", "registered anew"])
-def test_others_are_read_from_while_thousands_end(
+def test_reads_are_not_delayed_by_thousands_of_ends(
     reactor: TcpdReactor,
     closed: list[Watched],
     pair: tuple[socket.socket, socket.socket],
     monkeypatch: pytest.MonkeyPatch,
     waits: bool,
 ) -> None:
-    """Issue 14: "No load within the default limits stalls anybody by more than 50 ms". The time of
-    a turn for ends allows one here."""
+    """Issue 14: "No load within the default limits stalls anybody by more than 50 ms"."""
     monkeypatch.setattr("tcpd.net.reactor._SECONDS_FOR_ENDS", 0.0)
     if waits:  # the kernel is asked for the end again
         for each in closed:
@@ -632,7 +610,7 @@ def test_others_are_read_from_while_thousands_end(
     reactor.forget(other)
 
 
-def test_where_many_are_ready_all_have_the_next_turn(
+def test_poll_takes_more_events_after_a_full_batch(
     reactor: TcpdReactor, closed: list[Watched], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tcpd.net.reactor._FEW_EVENTS", 2)

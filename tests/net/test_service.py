@@ -22,8 +22,7 @@ from tcpd.net.turns import TurnScheduler
 ANY: Any = object()
 
 
-def test_a_reload_gives_a_unix_socket_its_new_permissions(tmp_path: Path) -> None:
-    """The socket is where it was: nobody's connection to it is refused meanwhile."""
+def test_reload_changes_the_permissions_of_a_unix_socket(tmp_path: Path) -> None:
     path = tmp_path / "socket"
     path.touch(0o600)
     port = OpenPort(Listener(UnixSocket(str(path), 0o600)), ListenerFactory(ANY), ANY)
@@ -35,7 +34,7 @@ def test_a_reload_gives_a_unix_socket_its_new_permissions(tmp_path: Path) -> Non
     assert port.listener == wanted
 
 
-def test_permissions_that_cannot_be_given_are_told(tmp_path: Path) -> None:
+def test_failure_to_change_permissions_is_logged(tmp_path: Path) -> None:
     seen: list[LogEvent] = []
     globalLogPublisher.addObserver(seen.append)
     try:
@@ -64,8 +63,8 @@ def opened(place: UnixSocket, user: tuple[int, int | None] | None) -> OpenPort:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root opens a socket for another user")
-def test_what_root_opens_is_its_users_who_can_take_it_away(tmp_path: Path) -> None:
-    """twistd -u USER: the socket is as if the user had opened it, and none is left behind."""
+def test_socket_opened_by_root_belongs_to_the_daemons_user(tmp_path: Path) -> None:
+    """twistd(1), ``--uid``"""
     tmp_path.chmod(0o1777)  # as /tmp: only the owner of a file may take it away
     place = UnixSocket(str(tmp_path / "s"), 0o660)
     port = opened(place, (65534, 65533))
@@ -81,7 +80,7 @@ def test_what_root_opens_is_its_users_who_can_take_it_away(tmp_path: Path) -> No
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root opens a socket for another user")
-def test_what_a_listener_says_of_its_owner_goes_before(tmp_path: Path) -> None:
+def test_owner_of_the_listener_overrides_the_daemons_user(tmp_path: Path) -> None:
     place = UnixSocket(str(tmp_path / "s"), 0o660, owner="7", group="8")
     port = opened(place, (65534, None))
     found = os.stat(place.path)
@@ -90,7 +89,7 @@ def test_what_a_listener_says_of_its_owner_goes_before(tmp_path: Path) -> None:
     assert not os.path.exists(place.path)
 
 
-def test_a_socket_of_a_daemon_that_stays_who_it_is_is_its_own(tmp_path: Path) -> None:
+def test_socket_belongs_to_the_process_without_user(tmp_path: Path) -> None:
     place = UnixSocket(str(tmp_path / "s"), 0o660)
     port = opened(place, None)
     assert os.stat(place.path).st_uid == os.geteuid()

@@ -42,8 +42,7 @@ def wait(house: House, seconds: float, step: float = 1.0) -> None:
 # --- the first byte ---
 
 
-def test_who_says_nothing_in_time_is_told_and_ended(make: Make) -> None:
-    """[policy:...] first_byte: "How long a client may take until it says something"."""
+def test_first_byte_timeout_is_logged_and_closes(make: Make) -> None:
     house = make(first_byte=8.0)
     connection, transport = house.connect()
     connection.write(b"welcome ")  # what the server says does not count
@@ -55,7 +54,7 @@ def test_who_says_nothing_in_time_is_told_and_ended(make: Make) -> None:
     assert house.counters.ended == {End.FIRST_BYTE: 1}
 
 
-def test_one_byte_is_enough(make: Make) -> None:
+def test_one_byte_satisfies_first_byte(make: Make) -> None:
     house = make(first_byte=8.0)
     connection, transport = house.connect()
     wait(house, 7)
@@ -65,11 +64,10 @@ def test_one_byte_is_enough(make: Make) -> None:
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["with the handshake", "never"])
-def test_behind_tls_the_first_byte_is_one_of_the_protocols(
+def test_first_byte_counts_payload_after_the_tls_handshake(
     localhost: certificates.Made, together: bool
 ) -> None:
-    """ "behind the TLS handshake where there is one": its own bytes do not count, and what came in
-    one piece with its end does (RFC 8446 section 2: a client may send data with its Finished)."""
+    """RFC 8446 section 2: a client may send data with its Finished."""
     clock = Clock()
     house = House(tls=server_tls(localhost, clock), clock=clock, first_byte=8.0)
     house.layer.start()
@@ -87,7 +85,7 @@ def test_behind_tls_the_first_byte_is_one_of_the_protocols(
     assert house.counters.ended == ({} if together else {End.FIRST_BYTE: 1})
 
 
-def test_a_handshake_has_a_timeout_of_its_own(localhost: certificates.Made) -> None:
+def test_first_byte_does_not_apply_to_the_handshake(localhost: certificates.Made) -> None:
     house = House(tls=server_tls(localhost, Clock()), first_byte=2.0, handshake=10.0)
     house.layer.start()
     _, transport = house.connect()
@@ -97,8 +95,7 @@ def test_a_handshake_has_a_timeout_of_its_own(localhost: certificates.Made) -> N
     assert transport.aborted
 
 
-def test_a_probe_of_a_tls_listener_is_a_client_that_went(localhost: certificates.Made) -> None:
-    """It is no failed handshake: nothing of it was ever said."""
+def test_probe_of_a_tls_listener_is_closed_by_client(localhost: certificates.Made) -> None:
     house = House(tls=server_tls(localhost, Clock()))
     connection, _ = house.connect()
     house.lose(connection)
@@ -108,8 +105,7 @@ def test_a_probe_of_a_tls_listener_is_a_client_that_went(localhost: certificates
 # --- the session ---
 
 
-def test_a_session_ends_however_busy(make: Make) -> None:
-    """[policy:...] session: "How long a connection may last in all, however busy"."""
+def test_session_timeout_closes_a_busy_connection(make: Make) -> None:
     house = make(session=80.0, idle=40.0)
     connection, transport = house.connect()
     for _ in range(79):
@@ -129,9 +125,8 @@ class AtWork(Told):
     busy = True
 
 
-def test_time_in_which_the_protocol_is_at_work_is_no_silence(make: Make) -> None:
-    """IBusy: "Such time is no silence of the client: it does not count towards idle and
-    first_byte"; all of the client's own time comes behind it."""
+def test_busy_time_does_not_count_as_idle(make: Make) -> None:
+    """IBusy"""
     for limits in ({"idle": 8.0}, {"first_byte": 8.0}):
         house = make(AtWork, stalled=0.0, **limits)
         _, transport = house.connect()
@@ -145,7 +140,7 @@ def test_time_in_which_the_protocol_is_at_work_is_no_silence(make: Make) -> None
         assert transport.disconnecting
 
 
-def test_a_session_ends_however_busy_the_protocol_is(make: Make) -> None:
+def test_session_timeout_closes_a_busy_protocol(make: Make) -> None:
     house = make(AtWork, session=80.0)
     _, transport = house.connect()
     wait(house, 91)
@@ -155,9 +150,8 @@ def test_a_session_ends_however_busy_the_protocol_is(make: Make) -> None:
 # --- a reader that stalls ---
 
 
-def test_bytes_that_nobody_takes_wait_for_so_long(make: Make) -> None:
-    """[policy:...] stalled: "How long bytes may wait for a client that takes none of them". That
-    others go on writing to it does not help it, as it does against idle."""
+def test_stalled_timeout_closes_a_client_that_does_not_read(make: Make) -> None:
+    """Further writes do not reset it, as they do ``idle``."""
     house = make(stalled=80.0, unsent=10 << 20)
     connection, transport = house.connect()
     connection.write(b"x" * FULL)
@@ -171,7 +165,7 @@ def test_bytes_that_nobody_takes_wait_for_so_long(make: Make) -> None:
     assert house.counters.ended == {End.STALLED: 1}
 
 
-def test_who_takes_a_little_now_and_then_is_not_stalled(make: Make) -> None:
+def test_slow_reader_is_not_stalled(make: Make) -> None:
     house = make(stalled=16.0, unsent=10 << 20)
     connection, transport = house.connect()
     for _ in range(40):
@@ -183,7 +177,7 @@ def test_who_takes_a_little_now_and_then_is_not_stalled(make: Make) -> None:
     assert not transport.aborted
 
 
-def test_nothing_that_waits_is_no_stall(make: Make) -> None:
+def test_empty_buffer_is_not_stalled(make: Make) -> None:
     house = make(stalled=16.0)
     connection, transport = house.connect()
     connection.write(b"read at once")
@@ -194,7 +188,7 @@ def test_nothing_that_waits_is_no_stall(make: Make) -> None:
 # --- how it looks ---
 
 
-def test_where_no_limit_is_there_is_no_look_at_all() -> None:
+def test_no_timer_without_limits() -> None:
     house = House(stalled=0.0)
     house.layer.start()
     assert not house.clock.getDelayedCalls()
@@ -202,16 +196,14 @@ def test_where_no_limit_is_there_is_no_look_at_all() -> None:
     assert house.layer.idle_for(connection) is None
 
 
-def test_however_many_there_are_there_is_one_timer(make: Make) -> None:
-    """ "found by a sweeper that reads flags, not a timer moved per message" nor per connection."""
+def test_all_connections_share_one_timer(make: Make) -> None:
     house = make(first_byte=5.0, session=60.0, idle=10.0)
     for _ in range(100):
         house.connect()
     assert len(house.clock.getDelayedCalls()) == 1
 
 
-def test_a_shorter_limit_makes_an_idle_connection_no_younger(make: Make) -> None:
-    """Silence is counted in sweeps, and a reload may change how long one takes."""
+def test_reload_of_limits_keeps_the_idle_time(make: Make) -> None:
     house = make(idle=80.0, stalled=0.0)
     connection, transport = house.connect()
     wait(house, 60, 10)
@@ -223,7 +215,7 @@ def test_a_shorter_limit_makes_an_idle_connection_no_younger(make: Make) -> None
     assert transport.disconnecting
 
 
-def test_a_reload_begins_and_ends_looking(make: Make) -> None:
+def test_reload_starts_and_stops_the_sweeper(make: Make) -> None:
     house = make(stalled=0.0)
     _, transport = house.connect()
     wait(house, 100)
@@ -236,7 +228,7 @@ def test_a_reload_begins_and_ends_looking(make: Make) -> None:
     assert not later.disconnecting
 
 
-def test_a_limit_too_short_to_look_for_costs_no_more_than_ten_looks_a_second(make: Make) -> None:
+def test_sweeps_are_at_most_ten_a_second(make: Make) -> None:
     house = make(idle=0.001, stalled=0.0)
     looks = house.clock.getDelayedCalls()
     assert [look.getTime() - house.clock.seconds() for look in looks] == [pytest.approx(0.1)]
@@ -262,9 +254,9 @@ class Silent:
         self.ends.append(reason)
 
 
-def test_thousands_end_in_the_course_of_some_turns() -> None:
+def test_sweep_of_thousands_is_divided_into_turns() -> None:
     """Issue 14: "All work that peers cause [...] is taken from one fair queue with a bound in time
-    for each reactor turn". A millisecond passes at each look at the clock."""
+    for each reactor turn"."""
     clock = Clock()
     turns: list[WorkQueue] = []
 

@@ -21,9 +21,9 @@ from tcpd.net.systemd import initial_environment, passed_sockets
         ({"LISTEN_FDS": "x", "LISTEN_PID": "7", "LISTEN_FDNAMES": "a"}, {}),
     ],
 )
-def test_what_was_passed(environment: dict[str, str], found: dict[str, list[int]]) -> None:
+def test_passed_sockets(environment: dict[str, str], found: dict[str, list[int]]) -> None:
     assert passed_sockets(environment, 7) == found
 
 
-def test_the_initial_environment_is_what_the_process_was_started_with() -> None:
+def test_initial_environment() -> None:
     assert "PATH" in initial_environment()

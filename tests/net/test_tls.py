@@ -76,7 +76,7 @@ def client_context(*versions: int) -> SSL.Context:
     return context
 
 
-def test_facts_of_a_handshake(localhost: certificates.Made) -> None:
+def test_tls_facts(localhost: certificates.Made) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         server, _ = handshake(loaded(localhost), client_context())
@@ -88,7 +88,7 @@ def test_facts_of_a_handshake(localhost: certificates.Made) -> None:
 @pytest.mark.parametrize(
     ("asked", "known"), [(b"localhost.", "localhost"), (b".", None), (b"a..", "a.")]
 )
-def test_a_dot_at_the_end_of_the_name_that_a_client_asks_for_is_left_out(
+def test_trailing_dot_of_sni_is_removed(
     localhost: certificates.Made, asked: bytes, known: str | None
 ) -> None:
     """RFC 6066 section 3: "without a trailing dot" """
@@ -105,7 +105,7 @@ def test_a_dot_at_the_end_of_the_name_that_a_client_asks_for_is_left_out(
         ("TLS_CHACHA20_POLY1305_SHA256", "TLS_CHACHA20_POLY1305_SHA256"),
     ],
 )
-def test_the_suite_of_those_that_a_client_offers(
+def test_cipher_suite_is_selected_from_the_clients(
     localhost: certificates.Made, offered: str, agreed: str
 ) -> None:
     client = client_context()
@@ -117,11 +117,8 @@ def test_the_suite_of_those_that_a_client_offers(
     SSL.OPENSSL_VERSION_NUMBER < 0x30500000, reason="OpenSSL has ML-KEM from 3.5 on"
 )
 @pytest.mark.parametrize("resumed", [False, True])
-def test_keys_are_exchanged_as_quantum_computers_cannot_undo(
-    localhost: certificates.Made, resumed: bool
-) -> None:
-    """draft-ietf-tls-ecdhe-mlkem section 4, for clients that offer it first, as OpenSSL does;
-    RFC 8446 section 2.2: a resumed session too has its own exchange."""
+def test_key_exchange_is_hybrid_post_quantum(localhost: certificates.Made, resumed: bool) -> None:
+    """draft-ietf-tls-ecdhe-mlkem section 4; RFC 8446 section 2.2, for resumed sessions."""
     server, client = loaded(localhost), client_context()
     ours, theirs = handshake(server, client)
     if resumed:
@@ -130,7 +127,7 @@ def test_keys_are_exchanged_as_quantum_computers_cannot_undo(
 
 
 @pytest.mark.parametrize(("minimum", "agreed"), [("1.2", "TLSv1.2"), ("1.3", None)])
-def test_the_oldest_version(localhost: certificates.Made, minimum: str, agreed: str | None) -> None:
+def test_minimum_version(localhost: certificates.Made, minimum: str, agreed: str | None) -> None:
     server = loaded(localhost, minimum=minimum)
     client = client_context(SSL.TLS1_2_VERSION)
     if agreed is None:
@@ -141,7 +138,7 @@ def test_the_oldest_version(localhost: certificates.Made, minimum: str, agreed: 
 
 
 @pytest.mark.parametrize("version", [SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION])
-def test_a_client_that_offers_alpn_is_not_refused(
+def test_client_with_alpn_is_accepted_without_alpn_setting(
     localhost: certificates.Made, version: int
 ) -> None:
     client = client_context(version)
@@ -155,7 +152,7 @@ def test_a_client_that_offers_alpn_is_not_refused(
     ("offered", "agreed"),
     [([b"http/1.1", b"x", b"imap"], b"imap"), ([b"http/1.1"], b"http/1.1"), ([], b"")],
 )
-def test_a_protocol_is_agreed_on(
+def test_alpn_protocol_is_selected(
     localhost: certificates.Made, version: int, offered: list[bytes], agreed: bytes
 ) -> None:
     """RFC 7301 section 3.2: "the server selects ... the most highly preferred protocol that it
@@ -169,10 +166,11 @@ def test_a_protocol_is_agreed_on(
 
 
 @pytest.mark.parametrize("version", [SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION])
-def test_a_client_that_wants_another_protocol_is_refused(
+def test_client_without_common_alpn_protocol_is_refused(
     localhost: certificates.Made, version: int
 ) -> None:
-    """Section 3.2: "the server SHALL respond with a fatal no_application_protocol alert"."""
+    """RFC 7301 section 3.2: "the server SHALL respond with a fatal no_application_protocol
+    alert"."""
     client = client_context(version)
     client.set_alpn_protos([b"h2"])
     protocol: Any = None
@@ -190,7 +188,7 @@ def test_a_client_that_wants_another_protocol_is_refused(
         connection.do_handshake()
 
 
-def test_a_chain_in_the_certificates_file_or_in_its_own(tmp_path: Path) -> None:
+def test_chain_in_certificate_or_chain_file(tmp_path: Path) -> None:
     authority = certificates.make(tmp_path, "authority", authority=True)
     leaf = certificates.make(tmp_path, "leaf", issuer=authority)
     both = tmp_path / "both.pem"
@@ -203,14 +201,14 @@ def test_a_chain_in_the_certificates_file_or_in_its_own(tmp_path: Path) -> None:
         assert len(client.get_peer_cert_chain(as_cryptography=True)) == 2
 
 
-def test_a_key_in_the_certificates_file(tmp_path: Path) -> None:
+def test_key_in_the_certificate_file(tmp_path: Path) -> None:
     made = certificates.make(tmp_path, "one")
     one = tmp_path / "one-file.pem"
     one.write_bytes(made.key_file.read_bytes() + made.certificate_file.read_bytes())
     handshake(loaded(made, certificate=str(one), key=""), client_context())
 
 
-def test_client_ca_asks_for_a_certificate_that_it_signed(tmp_path: Path) -> None:
+def test_client_ca_requires_a_signed_client_certificate(tmp_path: Path) -> None:
     ours = certificates.make(tmp_path, "ours", authority=True)
     friend = certificates.make(tmp_path, "friend", issuer=ours)
     stranger = certificates.make(tmp_path, "stranger")
@@ -245,7 +243,7 @@ def test_client_ca_asks_for_a_certificate_that_it_signed(tmp_path: Path) -> None
         ({"client_ca": "text"}, "client_ca", "has no PEM certificate"),
     ],
 )
-def test_what_cannot_be_used_is_told_with_its_key(
+def test_unusable_file_is_a_setting_error(
     tmp_path: Path, settings: dict[str, str], key: str, says: str
 ) -> None:
     made = certificates.make(tmp_path, "one")
@@ -266,7 +264,7 @@ def test_what_cannot_be_used_is_told_with_its_key(
 
 @pytest.mark.parametrize("version", [SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION])
 @pytest.mark.parametrize("asks", [False, True], ids=["anybody", "client_ca"])
-def test_a_session_is_resumed_by_its_ticket(tmp_path: Path, version: int, asks: bool) -> None:
+def test_session_is_resumed_by_ticket(tmp_path: Path, version: int, asks: bool) -> None:
     """RFC 5077 section 3.1; RFC 8446 section 4.6.1."""
     made = certificates.make(tmp_path, "localhost", authority=True)
     server = loaded(made, client_ca=str(made.certificate_file) if asks else "")

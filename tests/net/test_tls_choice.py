@@ -64,10 +64,10 @@ def only(cipher: str) -> SSL.Context:
         (None, 0),
     ],
 )
-def test_the_certificate_that_has_the_name(
+def test_certificate_is_selected_by_sni(
     tmp_path: Path, version: int, asked: bytes | None, number: int
 ) -> None:
-    """RFC 6066 section 3; the exact name before a wildcard, though that comes first."""
+    """RFC 6066 section 3; an exact name is preferred to an earlier wildcard."""
     made = [
         certificates.make(tmp_path, "a", names=["a.example.org"]),
         certificates.make(tmp_path, "b", names=["b.example.org"]),
@@ -76,7 +76,7 @@ def test_the_certificate_that_has_the_name(
     assert shown_to(several(made), asked, client_context(version)) == made[number].certificate
 
 
-def test_a_wildcard_that_comes_first_leaves_exact_names_to_others(tmp_path: Path) -> None:
+def test_exact_name_is_preferred_to_an_earlier_wildcard(tmp_path: Path) -> None:
     made = [
         certificates.make(tmp_path, "any", names=["*.example.org"]),
         certificates.make(tmp_path, "a", names=["a.example.org"]),
@@ -86,10 +86,10 @@ def test_a_wildcard_that_comes_first_leaves_exact_names_to_others(tmp_path: Path
 
 @pytest.mark.parametrize("asked", [b"example.org", None])
 @pytest.mark.parametrize("first", ["RSA", "ECDSA"])
-def test_keys_of_two_types_for_the_same_names(
+def test_key_type_is_selected_by_signature_algorithms(
     tmp_path: Path, asked: bytes | None, first: str
 ) -> None:
-    """RFC 8446 section 4.4.2.2: the certificate suits the client's signature algorithms."""
+    """RFC 8446 section 4.4.2.2"""
     second = {"RSA": "ECDSA", "ECDSA": "RSA"}[first]
     made = {
         each: certificates.make(tmp_path, "example.org", key_type=each, file=each)
@@ -101,7 +101,7 @@ def test_keys_of_two_types_for_the_same_names(
 
 
 @VERSIONS
-def test_who_can_use_both_gets_the_cheaper_key(tmp_path: Path, version: int) -> None:
+def test_ecdsa_is_preferred_to_rsa(tmp_path: Path, version: int) -> None:
     made = [
         certificates.make(tmp_path, "example.org", key_type=each, file=each)
         for each in ("RSA", "ECDSA")
@@ -110,8 +110,7 @@ def test_who_can_use_both_gets_the_cheaper_key(tmp_path: Path, version: int) -> 
     assert shown_to(server, b"example.org", client_context(version)) == made[1].certificate
 
 
-def test_each_of_two_keys_has_its_own_chain(tmp_path: Path) -> None:
-    """As authorities sign RSA keys and others by different intermediate certificates."""
+def test_each_key_type_has_its_own_chain(tmp_path: Path) -> None:
     leaves, bundle = {}, []
     for each in ("RSA", "ECDSA"):
         root = certificates.make(tmp_path, f"root {each}", authority=True)
@@ -133,7 +132,7 @@ def test_each_of_two_keys_has_its_own_chain(tmp_path: Path) -> None:
 @VERSIONS
 @pytest.mark.parametrize("asked", [b"a", b"b"], ids=["first", "switched"])
 @pytest.mark.parametrize("asks", [False, True], ids=["anybody", "client_ca"])
-def test_sessions_are_resumed_on_whichever_certificate(
+def test_sessions_are_resumed_on_each_certificate(
     tmp_path: Path, version: int, asked: bytes, asks: bool
 ) -> None:
     """RFC 5077 section 3.1; RFC 8446 section 4.6.1."""
@@ -153,7 +152,9 @@ def test_sessions_are_resumed_on_whichever_certificate(
 
 @pytest.mark.parametrize("asked", [b"a", b"b"], ids=["first", "switched"])
 @VERSIONS
-def test_alpn_and_versions_hold_for_whichever(tmp_path: Path, version: int, asked: bytes) -> None:
+def test_alpn_and_versions_apply_to_each_certificate(
+    tmp_path: Path, version: int, asked: bytes
+) -> None:
     made = [certificates.make(tmp_path, each) for each in ("a", "b")]
     client = client_context(version)
     client.set_alpn_protos([b"h2", b"irc"])
@@ -169,7 +170,7 @@ def test_alpn_and_versions_hold_for_whichever(tmp_path: Path, version: int, aske
 @VERSIONS
 @pytest.mark.parametrize("who", ["friend", "stranger", "nobody"])
 @pytest.mark.parametrize("word", ["required", "optional"])
-def test_clients_are_asked_on_whichever(
+def test_client_certificate_is_required_on_each_certificate(
     tmp_path: Path, version: int, asked: bytes, who: str, word: str
 ) -> None:
     made = [certificates.make(tmp_path, each, authority=True) for each in ("a", "b")]
@@ -200,7 +201,7 @@ def test_clients_are_asked_on_whichever(
             assert str(facts).endswith(f", client CN=ann sha256:{facts.fingerprint}")
 
 
-def test_old_suites_are_refused(localhost: certificates.Made) -> None:
+def test_weak_cipher_suites_are_refused(localhost: certificates.Made) -> None:
     """RFC 9325 section 4.1: no CBC with SHA-1, and no key exchange without forward secrecy."""
     client = client_context(SSL.TLS1_2_VERSION)
     client.set_cipher_list(b"ECDHE-ECDSA-AES128-SHA:AES128-GCM-SHA256:ECDHE-ECDSA-AES128-SHA256")
@@ -208,8 +209,8 @@ def test_old_suites_are_refused(localhost: certificates.Made) -> None:
         handshake(several([localhost]), client)
 
 
-def test_a_client_that_renegotiates_is_refused(localhost: certificates.Made) -> None:
-    """RFC 9325 section 3.5; the client is told by the alert no_renegotiation of RFC 5246."""
+def test_renegotiation_is_refused(localhost: certificates.Made) -> None:
+    """RFC 9325 section 3.5; the alert no_renegotiation of RFC 5246."""
     server, client = handshake(several([localhost]), client_context(SSL.TLS1_2_VERSION))
     assert client.renegotiate()
     with contextlib.suppress(SSL.WantReadError):
@@ -223,7 +224,7 @@ def test_a_client_that_renegotiates_is_refused(localhost: certificates.Made) -> 
     assert server.total_renegotiations() == 0
 
 
-def test_a_renewed_certificate_is_shown_and_open_connections_live_on(tmp_path: Path) -> None:
+def test_renewed_certificate_applies_to_new_connections(tmp_path: Path) -> None:
     old = certificates.make(tmp_path, "a")
     server = several([old])
     ours, theirs = handshake(server, client_context(), name=b"a")
@@ -235,14 +236,14 @@ def test_a_renewed_certificate_is_shown_and_open_connections_live_on(tmp_path: P
     assert ours.recv(5) == b"hello"
 
 
-def test_what_is_the_same_is_not_taken_over(tmp_path: Path) -> None:
+def test_adopt_without_change_keeps_the_context(tmp_path: Path) -> None:
     made = certificates.make(tmp_path, "a")
     server = several([made])
     assert not server.adopt(several([made]))
     assert server.adopt(several([made], minimum="1.3"))
 
 
-def test_tickets_of_keys_that_were_changed_are_not_resumed(localhost: certificates.Made) -> None:
+def test_tickets_of_rotated_keys_are_not_resumed(localhost: certificates.Made) -> None:
     server = several([localhost])
     client = client_context()
     _, first = handshake(server, client)  # that is freed unclosed would end its session
@@ -261,7 +262,7 @@ def complaint(made: Sequence[certificates.Made], **settings: Any) -> SettingErro
     return caught.value
 
 
-def test_a_key_that_is_missing(tmp_path: Path) -> None:
+def test_missing_key_is_an_error(tmp_path: Path) -> None:
     made = [certificates.make(tmp_path, each) for each in ("a", "b")]
     error = complaint(made, key=(str(made[0].key_file),))
     assert error.key == "key"
@@ -270,14 +271,14 @@ def test_a_key_that_is_missing(tmp_path: Path) -> None:
     )
 
 
-def test_a_key_too_many(tmp_path: Path) -> None:
+def test_unused_key_is_an_error(tmp_path: Path) -> None:
     a, b, c = (certificates.make(tmp_path, each) for each in ("a", "b", "c"))
     error = complaint([a, b], key=tuple(str(each.key_file) for each in (a, b, c)))
     assert error.key == "key"
     assert error.text.startswith(f"{c.key_file} is not the key of any of the certificates in ")
 
 
-def test_a_certificate_that_nobody_would_see(tmp_path: Path) -> None:
+def test_certificate_never_selected_is_an_error(tmp_path: Path) -> None:
     names = ["a.example", "b.example"]
     a = certificates.make(tmp_path, "a", names=names)
     b = certificates.make(tmp_path, "b", names=names[:1])
@@ -286,7 +287,7 @@ def test_a_certificate_that_nobody_would_see(tmp_path: Path) -> None:
     assert error.text.startswith(f"{b.certificate_file} would never be shown")
 
 
-def test_a_chain_that_leads_on_from_nothing(tmp_path: Path) -> None:
+def test_unused_chain_is_an_error(tmp_path: Path) -> None:
     a = certificates.make(tmp_path, "a")
     stranger = certificates.make(tmp_path, "b", authority=True)
     error = complaint([a], chain=(str(stranger.certificate_file),))
@@ -294,13 +295,12 @@ def test_a_chain_that_leads_on_from_nothing(tmp_path: Path) -> None:
     assert "no certificate of whoever signed" in error.text
 
 
-def test_no_certificate_at_all() -> None:
+def test_no_certificate_is_an_error() -> None:
     with pytest.raises(SettingError, match="at least one file"):
         Certificates(TLSSettings(certificate=()))
 
 
-def test_what_openssl_does_not_take(tmp_path: Path) -> None:
-    """Its own rules go beyond ours: a key that is too short is one of them."""
+def test_certificate_refused_by_openssl_is_an_error(tmp_path: Path) -> None:
     made = certificates.make(tmp_path, "a", key_type="short RSA")
     error = complaint([made])
     assert error.key == "certificate"
@@ -310,8 +310,8 @@ def test_what_openssl_does_not_take(tmp_path: Path) -> None:
 # --- credentials of systemd's ---
 
 
-def test_files_that_systemd_passes(tmp_path: Path) -> None:
-    """systemd.exec(5), LoadCredential=: they are in $CREDENTIALS_DIRECTORY."""
+def test_systemd_credentials(tmp_path: Path) -> None:
+    """systemd.exec(5), LoadCredential="""
     made = certificates.make(tmp_path, "a")
     server = Certificates(
         TLSSettings(
@@ -326,7 +326,7 @@ def test_files_that_systemd_passes(tmp_path: Path) -> None:
     assert set(server.stamps) == {str(made.certificate_file), str(made.key_file)}
 
 
-def test_a_credential_where_there_are_none() -> None:
+def test_credential_without_directory_is_an_error() -> None:
     with pytest.raises(SettingError) as caught:
         Certificates(TLSSettings(certificate=("credential:web.pem",)))
     assert caught.value.key == "certificate"
@@ -343,10 +343,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes, bytes]
 
 @pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 @given(at=st.integers(0, 600), bits=st.integers(1, 255), end=st.integers(0, 600))
-def test_a_certificate_with_any_fault_is_taken_or_told(
+def test_corrupt_certificate_loads_or_is_a_setting_error(
     whole: tuple[Path, bytes, bytes], at: int, bits: int, end: int
 ) -> None:
-    """Nothing else may come of it: what looks at the files while the daemon runs must go on."""
     directory, der, key = whole
     faulty = bytearray(der)
     faulty[at % len(der)] ^= bits
@@ -360,7 +359,7 @@ def test_a_certificate_with_any_fault_is_taken_or_told(
 
 
 @given(st.binary(max_size=200), st.integers(0, 2000))
-def test_half_a_file_and_other_bytes_are_taken_or_told(
+def test_truncated_file_loads_or_is_a_setting_error(
     whole: tuple[Path, bytes, bytes], other: bytes, end: int
 ) -> None:
     directory, der, key = whole

@@ -59,10 +59,10 @@ VERSIONS = pytest.mark.parametrize("version", [SSL.TLS1_2_VERSION, SSL.TLS1_3_VE
 
 
 @VERSIONS
-def test_a_client_that_distrusts_the_certificate_is_no_misbehaviour(
+def test_untrusted_certificate_is_refused_by_client(
     localhost: certificates.Made, version: int
 ) -> None:
-    """The alert is encrypted in TLS 1.3 (RFC 8446 section 6): only OpenSSL knows it."""
+    """RFC 8446 section 6: in TLS 1.3 the alert is encrypted."""
 
     def prepare(context: SSL.Context) -> None:
         context.set_max_proto_version(version)
@@ -92,10 +92,10 @@ def test_a_client_that_distrusts_the_certificate_is_no_misbehaviour(
         (113, "bad certificate status response"),
     ],
 )
-def test_every_alert_of_the_client_is_its_refusal(
+def test_each_alert_is_a_refusal_by_the_client(
     localhost: certificates.Made, code: int, words: str
 ) -> None:
-    """RFC 8446 section 6.2, in the clear as TLS 1.2 sends them before its keys are in use."""
+    """RFC 8446 section 6.2; in TLS 1.2 alerts are in plaintext."""
     handshake = Handshake(localhost, at_most(SSL.TLS1_2_VERSION)).answered()
     fault = handshake.server_gets(b"\x15\x03\x03\x00\x02\x02" + bytes([code]))
     assert fault is not None
@@ -113,7 +113,9 @@ def test_every_alert_of_the_client_is_its_refusal(
     ],
     ids=["HTTP", "zeros", "record", "alert without a hello"],
 )
-def test_rubbish_is_misbehaviour(localhost: certificates.Made, rubbish: bytes, reason: str) -> None:
+def test_invalid_client_hello_is_misbehaviour(
+    localhost: certificates.Made, rubbish: bytes, reason: str
+) -> None:
     fault = Handshake(localhost).server_gets(rubbish)
     assert fault is not None
     assert fault.end is End.TLS_FAILED
@@ -121,7 +123,9 @@ def test_rubbish_is_misbehaviour(localhost: certificates.Made, rubbish: bytes, r
 
 
 @VERSIONS
-def test_rubbish_behind_a_hello_is_misbehaviour(localhost: certificates.Made, version: int) -> None:
+def test_invalid_data_after_the_client_hello_is_misbehaviour(
+    localhost: certificates.Made, version: int
+) -> None:
     handshake = Handshake(localhost, at_most(version)).answered()
     fault = handshake.server_gets(b"\x17\x03\x03\x00\x20" + bytes(32))
     assert fault is not None
@@ -149,7 +153,7 @@ def test_rubbish_behind_a_hello_is_misbehaviour(localhost: certificates.Made, ve
     ],
     ids=["version", "cipher"],
 )
-def test_a_hello_with_nothing_in_common_is_no_misbehaviour(
+def test_client_hello_with_nothing_in_common_is_a_refusal(
     localhost: certificates.Made, prepare: Callable[[SSL.Context], object], reason: str
 ) -> None:
     handshake = Handshake(localhost, prepare)
@@ -157,7 +161,7 @@ def test_a_hello_with_nothing_in_common_is_no_misbehaviour(
 
 
 @VERSIONS
-def test_a_client_that_closes_on_the_certificate_without_an_alert(
+def test_close_after_the_certificate_is_a_refusal(
     localhost: certificates.Made, version: int
 ) -> None:
     handshake = Handshake(localhost, at_most(version)).answered()
@@ -165,7 +169,7 @@ def test_a_client_that_closes_on_the_certificate_without_an_alert(
     assert fault == TLSFault(End.TLS_REFUSED, "the connection was closed in the handshake")
 
 
-def test_half_a_hello_is_no_handshake(localhost: certificates.Made) -> None:
+def test_truncated_client_hello_is_misbehaviour(localhost: certificates.Made) -> None:
     handshake = Handshake(localhost)
     assert handshake.server_gets(handshake.client_says()[:100]) is None
     assert handshake_fault(None, handshake.server).end is End.TLS_FAILED
@@ -174,5 +178,5 @@ def test_half_a_hello_is_no_handshake(localhost: certificates.Made) -> None:
 @pytest.mark.parametrize(
     "error", [None, ValueError([("a", "b", "c")]), SSL.Error(), SSL.Error(-1, "x"), SSL.Error([])]
 )
-def test_errors_without_a_reason(error: BaseException | None) -> None:
+def test_error_without_reason(error: BaseException | None) -> None:
     assert reasons_of(error) == []

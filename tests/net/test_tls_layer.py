@@ -168,9 +168,7 @@ BOTH = pytest.mark.parametrize("version", [SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSIO
 
 
 @BOTH
-def test_a_message_is_one_record_each_way_and_one_send(
-    localhost: certificates.Made, version: int
-) -> None:
+def test_message_is_one_record_and_one_send(localhost: certificates.Made, version: int) -> None:
     house = House(localhost, version)
     house.shake_hands()
     for _ in range(3):
@@ -185,7 +183,7 @@ def test_a_message_is_one_record_each_way_and_one_send(
 @BOTH
 @given(data=st.data())
 @settings(deadline=None, max_examples=examples(25), suppress_health_check=list(HealthCheck))
-def test_however_the_stream_is_cut_the_bytes_are_the_same(
+def test_any_segmentation_gives_the_same_bytes(
     localhost: certificates.Made, version: int, data: st.DataObject
 ) -> None:
     house = House(localhost, version)
@@ -209,7 +207,7 @@ def test_however_the_stream_is_cut_the_bytes_are_the_same(
 
 
 @BOTH
-def test_the_handshake_byte_by_byte(localhost: certificates.Made, version: int) -> None:
+def test_handshake_byte_by_byte(localhost: certificates.Made, version: int) -> None:
     house = House(localhost, version)
     for _ in range(6):
         with contextlib.suppress(SSL.WantReadError):
@@ -224,7 +222,7 @@ def test_the_handshake_byte_by_byte(localhost: certificates.Made, version: int) 
     assert house.read() == b"hello"
 
 
-def test_bulk_goes_in_records_as_large_as_they_may_be(localhost: certificates.Made) -> None:
+def test_large_writes_use_full_records(localhost: certificates.Made) -> None:
     """RFC 8446 section 5.1: "The length MUST NOT exceed 2^14 bytes." """
     house = House(localhost)
     house.shake_hands()
@@ -239,7 +237,9 @@ def test_bulk_goes_in_records_as_large_as_they_may_be(localhost: certificates.Ma
 
 
 @BOTH
-def test_a_close_waits_for_the_clients_answer(localhost: certificates.Made, version: int) -> None:
+def test_close_waits_for_the_clients_close_notify(
+    localhost: certificates.Made, version: int
+) -> None:
     """RFC 8446 section 6.1: close_notify from both sides."""
     house = House(localhost, version)
     house.shake_hands()
@@ -257,7 +257,7 @@ def test_a_close_waits_for_the_clients_answer(localhost: certificates.Made, vers
 
 
 @BOTH
-def test_a_clients_close_is_answered(localhost: certificates.Made, version: int) -> None:
+def test_clients_close_notify_is_answered(localhost: certificates.Made, version: int) -> None:
     house = House(localhost, version)
     house.shake_hands()
     house.client.send(b"last words")
@@ -272,10 +272,9 @@ def test_a_clients_close_is_answered(localhost: certificates.Made, version: int)
         house.client.recv(1)
 
 
-def test_nothing_of_an_ended_connection_waits_for_the_garbage_collector(
+def test_ended_connection_has_no_reference_cycle(
     localhost: certificates.Made,
 ) -> None:
-    """OpenSSL holds some 10 KB for each."""
     house = House(localhost)
     house.shake_hands()
     handle = weakref.ref(house.made.pop().transport.getHandle())
@@ -291,7 +290,7 @@ def test_nothing_of_an_ended_connection_waits_for_the_garbage_collector(
         gc.enable()
 
 
-def test_what_is_wrong_in_a_record_ends_the_connection(localhost: certificates.Made) -> None:
+def test_corrupt_record_closes_the_connection(localhost: certificates.Made) -> None:
     house = House(localhost)
     house.shake_hands()
     house.client.send(b"hello")
@@ -305,7 +304,7 @@ def test_what_is_wrong_in_a_record_ends_the_connection(localhost: certificates.M
     assert house.made[0].lost.check(SSL.Error)
 
 
-def test_what_is_written_before_a_late_handshake_is_complete_waits_for_it(
+def test_writes_before_the_starttls_handshake_are_buffered(
     localhost: certificates.Made,
 ) -> None:
     house = House(localhost, starttls=True)
@@ -319,10 +318,9 @@ def test_what_is_written_before_a_late_handshake_is_complete_waits_for_it(
     assert IConnection(protocol.transport) is house.connection
 
 
-def test_a_close_behind_what_was_written_before_a_late_handshake(
+def test_close_before_the_starttls_handshake_follows_the_writes(
     localhost: certificates.Made,
 ) -> None:
-    """ "Close once all is written": the words come, and then the end."""
     house = House(localhost, starttls=True)
     (protocol,) = house.made
     IConnection(protocol.transport).start_tls()
@@ -341,10 +339,10 @@ def test_a_close_behind_what_was_written_before_a_late_handshake(
 
 
 @BOTH
-def test_a_protocol_that_closes_as_it_begins_is_closed_as_any_other(
+def test_close_in_connection_made_waits_for_close_notify(
     localhost: certificates.Made, version: int
 ) -> None:
-    """RFC 8446 section 6.1 again; the daytime and time services close so."""
+    """RFC 8446 section 6.1; daytime and time do this."""
 
     class Brief(Echo):
         def connectionMade(self) -> None:
@@ -365,7 +363,7 @@ def test_a_protocol_that_closes_as_it_begins_is_closed_as_any_other(
     assert house.counters.ended == {End.SERVER: 1}
 
 
-def test_a_close_before_the_handshake_cuts(localhost: certificates.Made) -> None:
+def test_close_before_the_handshake_aborts(localhost: certificates.Made) -> None:
     house = House(localhost, starttls=True)
     (protocol,) = house.made
     IConnection(protocol.transport).start_tls()
@@ -397,7 +395,7 @@ def say_and_end(house: House, text: bytes) -> None:
 
 @BOTH
 @pytest.mark.parametrize("fin", [False, True], ids=["close_notify", "and FIN"])
-def test_who_has_sent_close_notify_may_still_be_answered(
+def test_client_can_read_after_its_close_notify(
     localhost: certificates.Made, version: int, fin: bool
 ) -> None:
     """RFC 8446 section 6.1: closing one direction "does not have any effect on its read side"."""
@@ -422,9 +420,7 @@ def test_who_has_sent_close_notify_may_still_be_answered(
 
 
 @BOTH
-def test_what_comes_behind_close_notify_is_ignored(
-    localhost: certificates.Made, version: int
-) -> None:
+def test_data_after_close_notify_is_ignored(localhost: certificates.Made, version: int) -> None:
     """RFC 8446 section 6.1: "Any data received after a closure alert has been received MUST be
     ignored." """
     house, protocol = half_closing(localhost, version)
@@ -437,7 +433,7 @@ def test_what_comes_behind_close_notify_is_ignored(
 
 
 @BOTH
-def test_our_close_notify_ends_our_direction_alone(
+def test_our_close_notify_ends_our_direction_only(
     localhost: certificates.Made, version: int
 ) -> None:
     """RFC 8446 section 6.1: "Each party MUST send a "close_notify" alert before closing its write
@@ -462,7 +458,7 @@ def test_our_close_notify_ends_our_direction_alone(
     assert not house.reactor.getDelayedCalls(), "nothing of it stays behind"
 
 
-def test_a_half_close_before_a_late_handshake_comes_behind_what_was_written(
+def test_half_close_before_the_starttls_handshake_follows_the_writes(
     localhost: certificates.Made,
 ) -> None:
     house = House(localhost, starttls=True, protocol=HalfCloseable)
@@ -479,7 +475,7 @@ def test_a_half_close_before_a_late_handshake_comes_behind_what_was_written(
 @BOTH
 @pytest.mark.parametrize("protocol", [Echo, HalfCloseable])
 @pytest.mark.parametrize("cut", [0, 1, 4, 20], ids=lambda cut: f"{cut} bytes short")
-def test_an_end_without_close_notify_is_told_apart(
+def test_end_without_close_notify_is_truncation(
     localhost: certificates.Made, version: int, protocol: type[Echo], cut: int
 ) -> None:
     """RFC 8446 section 6.1: close_notify is there "to avoid truncation attacks"."""
@@ -500,10 +496,10 @@ def test_an_end_without_close_notify_is_told_apart(
     assert house.counters.ended == {End.TRUNCATED: 1}
 
 
-def test_a_client_that_only_closes_its_socket_after_ours_is_not_cut(
+def test_close_without_close_notify_after_ours_is_orderly(
     localhost: certificates.Made,
 ) -> None:
-    """RFC 8446 section 6.1: our close_notify came first, and nothing more was wanted of it."""
+    """RFC 8446 section 6.1"""
     house = House(localhost)
     house.shake_hands()
     (made,) = house.made
@@ -516,11 +512,10 @@ def test_a_client_that_only_closes_its_socket_after_ours_is_not_cut(
 
 
 @pytest.mark.parametrize("says_goodbye", [True, False])
-def test_a_reset_behind_our_close_notify_is_an_orderly_end(
+def test_reset_after_our_close_notify_is_orderly(
     localhost: certificates.Made, says_goodbye: bool
 ) -> None:
-    """A client that has all it wants closes with our close_notify unread: the kernel then sends a
-    reset (RFC 9293 section 3.10.4)."""
+    """RFC 9293 section 3.10.4: a client that closes with our close_notify unread sends a reset."""
     house, protocol = half_closing(localhost)
     protocol.transport.write(b"all of it")
     protocol.transport.loseWriteConnection()
@@ -537,10 +532,10 @@ def test_a_reset_behind_our_close_notify_is_an_orderly_end(
 
 
 @BOTH
-def test_a_stream_that_is_broken_off_is_whole_so_far_and_has_no_close_notify(
+def test_reset_connection_sends_all_data_without_close_notify(
     localhost: certificates.Made, version: int
 ) -> None:
-    """Truncation is never a clean close."""
+    """docs/decisions/0003"""
     house, protocol = half_closing(localhost, version)
     house.sock.room = 1000
     protocol.transport.write(b"x" * 5000)
@@ -557,7 +552,7 @@ def test_a_stream_that_is_broken_off_is_whole_so_far_and_has_no_close_notify(
     assert not house.client.get_shutdown() & SSL.RECEIVED_SHUTDOWN
 
 
-def test_a_stream_that_is_broken_off_within_reading_is_whole_so_far(
+def test_reset_in_data_received_sends_all_data(
     localhost: certificates.Made,
 ) -> None:
     class Curt(HalfCloseable):
@@ -587,8 +582,7 @@ class Busy:
         return False
 
 
-def test_a_handshake_waits_for_its_turn(localhost: certificates.Made) -> None:
-    """What others do first is bounded in each turn; it is not read from meanwhile."""
+def test_handshake_goes_through_the_work_queue(localhost: certificates.Made) -> None:
     house = House(localhost)
     house.work.run(Busy(house.reactor))
     with contextlib.suppress(SSL.WantReadError):
@@ -605,8 +599,7 @@ def test_a_handshake_waits_for_its_turn(localhost: certificates.Made) -> None:
     assert house.read() == b"hello"
 
 
-def test_a_client_begins_its_handshake_when_its_turn_comes(localhost: certificates.Made) -> None:
-    """forward to TLS: to begin a handshake takes a third of a millisecond."""
+def test_client_handshake_goes_through_the_work_queue(localhost: certificates.Made) -> None:
     house = House(localhost)
     house.work.run(Busy(house.reactor))
     below: Any = StringTransport()
@@ -625,7 +618,7 @@ def test_a_client_begins_its_handshake_when_its_turn_comes(localhost: certificat
     assert below.value()[:1] == handshake
 
 
-def test_many_records_wait_for_their_turn_and_so_does_the_end_behind_them(
+def test_large_input_and_its_end_go_through_the_work_queue(
     localhost: certificates.Made,
 ) -> None:
     house = House(localhost, protocol=HalfCloseable)
@@ -647,7 +640,7 @@ def test_many_records_wait_for_their_turn_and_so_does_the_end_behind_them(
     assert protocol.ends == ["read"]
 
 
-def test_what_the_protocol_pauses_stays_paused_behind_the_queue(
+def test_paused_protocol_stays_paused_after_queued_work(
     localhost: certificates.Made,
 ) -> None:
     house = House(localhost)
@@ -663,7 +656,7 @@ def test_what_the_protocol_pauses_stays_paused_behind_the_queue(
     assert house.connection in house.reactor.readers
 
 
-def test_a_connection_that_is_lost_waits_no_longer(localhost: certificates.Made) -> None:
+def test_lost_connection_leaves_the_work_queue(localhost: certificates.Made) -> None:
     house = House(localhost)
     house.work.run(Busy(house.reactor))
     with contextlib.suppress(SSL.WantReadError):
@@ -675,7 +668,7 @@ def test_a_connection_that_is_lost_waits_no_longer(localhost: certificates.Made)
     assert len(house.work) == 0
 
 
-def test_a_protocol_that_fails_in_a_later_turn_costs_its_connection_alone(
+def test_exception_in_queued_work_aborts_that_connection_only(
     localhost: certificates.Made, logged_failures: Any
 ) -> None:
     class Failing(Echo):

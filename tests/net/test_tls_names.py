@@ -48,12 +48,12 @@ TABLE = NameTable(
         (None, None),
     ],
 )
-def test_the_name_asked_for(asked: bytes | None, found: str | None) -> None:
+def test_find(asked: bytes | None, found: str | None) -> None:
     assert TABLE.find(asked) == found
 
 
 @given(st.binary(max_size=300))
-def test_whatever_a_client_asks_for_nothing_fails(asked: bytes) -> None:
+def test_any_sni_is_handled(asked: bytes) -> None:
     assert TABLE.find(asked) in (None, "www", "any", "below a", "books")
 
 
@@ -61,9 +61,7 @@ LABELS = st.from_regex(r"[a-z0-9](?:[a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)
 
 
 @given(st.lists(LABELS, min_size=2, max_size=5), st.data())
-def test_a_wildcard_stands_for_the_leftmost_label_and_for_that_alone(
-    labels: list[str], data: st.DataObject
-) -> None:
+def test_wildcard_matches_one_leftmost_label(labels: list[str], data: st.DataObject) -> None:
     """RFC 9525 section 6.3: "the wildcard character ... is the complete left-most label"."""
     table = NameTable([(".".join(["*", *labels[1:]]), "any")])
     other = data.draw(LABELS)
@@ -72,7 +70,7 @@ def test_a_wildcard_stands_for_the_leftmost_label_and_for_that_alone(
     assert table.find(".".join(labels[1:]).encode()) is None
 
 
-def test_names_that_no_client_could_ask_for_are_left_out(tmp_path: Path) -> None:
+def test_invalid_names_are_ignored(tmp_path: Path) -> None:
     made = certificates.make(
         tmp_path,
         "x",
@@ -81,5 +79,5 @@ def test_names_that_no_client_could_ask_for_are_left_out(tmp_path: Path) -> None
     assert names_of(made.certificate) == ("www.example.org", "*.example.org")
 
 
-def test_a_certificate_without_names(tmp_path: Path) -> None:
+def test_certificate_without_names(tmp_path: Path) -> None:
     assert names_of(certificates.make(tmp_path, "x", names=[]).certificate) == ()

@@ -100,7 +100,7 @@ class House:
         self.connection.doRead()
 
 
-def test_it_is_a_transport_and_a_descriptor() -> None:
+def test_connection_provides_its_interfaces() -> None:
     for interface in (
         ITCPTransport,
         IConsumer,
@@ -112,7 +112,7 @@ def test_it_is_a_transport_and_a_descriptor() -> None:
         assert verifyClass(interface, SocketConnection, tentative=True)
 
 
-def test_what_is_written_while_reading_leaves_in_one_send_when_that_is_over() -> None:
+def test_writes_in_data_received_are_one_send() -> None:
     house = House()
 
     def react(data: bytes) -> None:
@@ -127,7 +127,7 @@ def test_what_is_written_while_reading_leaves_in_one_send_when_that_is_over() ->
     assert not house.reactor.written
 
 
-def test_what_others_write_leaves_in_one_send_at_the_end_of_the_turn() -> None:
+def test_writes_by_others_are_one_send_at_the_end_of_the_turn() -> None:
     house = House()
     for _ in range(10):
         house.connection.write(b"y")
@@ -136,8 +136,7 @@ def test_what_others_write_leaves_in_one_send_at_the_end_of_the_turn() -> None:
     assert (house.sock.taken, house.sock.sends) == (b"y" * 10, 1)
 
 
-def test_what_was_collected_elsewhere_is_sent_at_once() -> None:
-    """'To the kernel at once if it may be.'"""
+def test_send_now_sends_at_once() -> None:
     house = House()
     house.connection.send_now(b"one")
     assert (house.sock.taken, house.sock.sends) == (b"one", 1)
@@ -145,8 +144,7 @@ def test_what_was_collected_elsewhere_is_sent_at_once() -> None:
     assert house.connection.bytes_out == house.counters.bytes_out == 3
 
 
-def test_what_is_sent_at_once_passes_nothing_that_waits() -> None:
-    """'If nothing waits before it.'"""
+def test_send_now_keeps_the_order() -> None:
     house = House()
     house.connection.write(b"one ")
     house.connection.send_now(b"two ")
@@ -164,7 +162,7 @@ def test_what_is_sent_at_once_passes_nothing_that_waits() -> None:
     assert house.connection.bytes_out == 13
 
 
-def test_what_the_kernel_has_no_room_for_waits_for_it() -> None:
+def test_unsent_bytes_wait_for_the_socket() -> None:
     house = House()
     house.connection.send_now(b"x" * 60_000)
     house.connection.send_now(b"y" * 60_000)
@@ -176,7 +174,7 @@ def test_what_the_kernel_has_no_room_for_waits_for_it() -> None:
     assert not house.reactor.writers
 
 
-def test_what_is_sent_at_once_is_bounded_too() -> None:
+def test_send_now_is_bounded_too() -> None:
     house = House(unsent=100_000)
     for _ in range(10):
         house.connection.send_now(b"x" * 60_000)
@@ -185,7 +183,7 @@ def test_what_is_sent_at_once_is_bounded_too() -> None:
     assert house.counters.ended == {End.SLOW_READER: 1}
 
 
-def test_an_error_in_sending_at_once_is_told_from_a_turn_of_its_own() -> None:
+def test_send_now_error_is_reported_in_a_later_turn() -> None:
     house = House()
 
     def broken(data: bytes) -> int:
@@ -199,7 +197,7 @@ def test_an_error_in_sending_at_once_is_told_from_a_turn_of_its_own() -> None:
     assert house.counters.ended == {End.LOST: 1}
 
 
-def test_the_kernel_is_asked_for_room_only_when_it_had_none() -> None:
+def test_writer_is_registered_only_after_a_full_buffer() -> None:
     house = House()
     house.connection.write(b"x" * 60_000)
     house.reactor.end_turn()
@@ -215,9 +213,7 @@ def test_the_kernel_is_asked_for_room_only_when_it_had_none() -> None:
     st.lists(st.binary(min_size=1, max_size=70), max_size=30),
     st.lists(st.integers(min_value=1, max_value=50), min_size=1, max_size=30),
 )
-def test_whatever_the_kernel_takes_all_of_it_arrives_in_order(
-    pieces: list[bytes], rooms: list[int]
-) -> None:
+def test_partial_sends_keep_the_order(pieces: list[bytes], rooms: list[int]) -> None:
     house = House()
     taken = b""
     room = itertools.cycle(rooms)
@@ -234,7 +230,7 @@ def test_whatever_the_kernel_takes_all_of_it_arrives_in_order(
     assert house.connection._pending == 0
 
 
-def test_a_buffer_that_its_writer_goes_on_using_is_copied() -> None:
+def test_mutable_buffer_is_copied() -> None:
     house = House()
     data: Any = bytearray(b"before")
     house.connection.write(data)
@@ -243,7 +239,7 @@ def test_a_buffer_that_its_writer_goes_on_using_is_copied() -> None:
 
 
 @pytest.mark.parametrize("error", [errno.ECONNRESET, errno.ETIMEDOUT, errno.EHOSTUNREACH])
-def test_an_error_in_reading_ends_the_connection(error: int) -> None:
+def test_recv_error_closes_the_connection(error: int) -> None:
     house = House()
     house.receive(OSError(error, "gone"))
     assert house.protocol.events == ["made", ConnectionLost]
@@ -252,13 +248,13 @@ def test_an_error_in_reading_ends_the_connection(error: int) -> None:
     assert not house.reactor.readers
 
 
-def test_nothing_to_read_after_all_is_no_error() -> None:
+def test_spurious_read_event_is_ignored() -> None:
     house = House()
     house.connection.doRead()
     assert house.protocol.events == ["made"]
 
 
-def test_an_error_in_sending_is_told_from_a_turn_of_its_own() -> None:
+def test_send_error_is_reported_in_a_later_turn() -> None:
     house = House()
 
     def broken(data: bytes) -> int:
@@ -273,7 +269,7 @@ def test_an_error_in_sending_is_told_from_a_turn_of_its_own() -> None:
     assert house.counters.ended == {End.LOST: 1}
 
 
-def test_a_half_close_is_told_and_the_rest_goes_out() -> None:
+def test_half_close_is_reported_and_output_is_sent() -> None:
     house = House()
     house.receive(b"")
     assert house.protocol.events == ["made", "half-closed"]
@@ -287,7 +283,7 @@ def test_a_half_close_is_told_and_the_rest_goes_out() -> None:
     assert house.protocol.events[2:] == [ConnectionDone]
 
 
-def test_a_half_close_of_ours_waits_for_what_was_written() -> None:
+def test_lose_write_connection_follows_the_writes() -> None:
     house = House()
     house.connection.write(b"x" * 100_000)
     house.connection.loseWriteConnection()
@@ -300,9 +296,8 @@ def test_a_half_close_of_ours_waits_for_what_was_written() -> None:
     assert house.protocol.events == ["made", "write-closed", b"still read"]
 
 
-def test_a_half_close_of_ours_from_within_reading_needs_nothing_written() -> None:
-    """IHalfCloseableProtocol.writeConnectionLost: "Notification of the write connection being
-    closed", from where the protocol may then close the rest."""
+def test_lose_write_connection_in_data_received() -> None:
+    """IHalfCloseableProtocol.writeConnectionLost"""
     house = House()
 
     def react(data: bytes) -> None:
@@ -319,8 +314,7 @@ def test_a_half_close_of_ours_from_within_reading_needs_nothing_written() -> Non
     assert house.protocol.events[3:] == [ConnectionDone]
 
 
-def test_a_pull_producer_is_asked_at_once_and_again_each_turn() -> None:
-    """Also one that is registered while reading, and has nothing to write at first."""
+def test_pull_producer_is_resumed_at_once_and_each_turn() -> None:
     house = House()
     asked: list[int] = []
 
@@ -344,8 +338,8 @@ def test_a_pull_producer_is_asked_at_once_and_again_each_turn() -> None:
 
 
 @pytest.mark.parametrize("data", ["text", 5, None, ["x"]])
-def test_what_is_no_bytes_is_refused_where_it_is_written(data: Any) -> None:
-    """ITransport.write takes bytes; 5 would else be five of them."""
+def test_write_of_other_than_bytes_raises_type_error(data: Any) -> None:
+    """ITransport.write"""
     house = House()
     with pytest.raises(TypeError):
         house.connection.write(data)
@@ -356,8 +350,7 @@ def test_what_is_no_bytes_is_refused_where_it_is_written(data: Any) -> None:
     assert house.sock.taken == b"like bytes"
 
 
-def test_a_unix_socket_takes_what_only_tcp_knows() -> None:
-    """A protocol need not know which it is on, as on Twisted's own transports."""
+def test_unix_socket_ignores_tcp_nodelay() -> None:
     house = House()
     ours, theirs = socket.socketpair(socket.AF_UNIX)
     with ours, theirs:
@@ -368,11 +361,11 @@ def test_a_unix_socket_takes_what_only_tcp_knows() -> None:
         assert house.connection.getTcpKeepAlive() is True
 
 
-def test_it_says_whose_it_is() -> None:
+def test_repr_and_log_prefix_name_the_service() -> None:
     assert repr(House().connection) == "<SocketConnection 1 of service test with 192.0.2.1:1>"
 
 
-def test_a_close_within_reading_is_told_after_it() -> None:
+def test_close_in_data_received_is_reported_after_it() -> None:
     house = House()
     depth: list[str] = []
 
@@ -389,7 +382,7 @@ def test_a_close_within_reading_is_told_after_it() -> None:
     assert depth == ["left"]
 
 
-def test_nothing_is_delivered_after_a_close() -> None:
+def test_no_input_is_delivered_after_a_close() -> None:
     house = House()
     house.connection.loseConnection()
     house.receive(b"late")
@@ -397,7 +390,7 @@ def test_nothing_is_delivered_after_a_close() -> None:
     assert house.protocol.events == ["made", ConnectionDone]
 
 
-def test_what_fails_in_a_protocol_is_logged_and_ends_its_connection(logged_failures: Any) -> None:
+def test_protocol_exception_is_logged_and_closes(logged_failures: Any) -> None:
     house = House()
 
     def react(data: bytes) -> None:
@@ -410,7 +403,7 @@ def test_what_fails_in_a_protocol_is_logged_and_ends_its_connection(logged_failu
     logged_failures.expect("in dataReceived")
 
 
-def test_an_abort_resets_and_drops_what_waits() -> None:
+def test_abort_resets_and_discards_output() -> None:
     house = House()
     house.connection.write(b"x" * 100_000)
     house.connection.abortConnection()
@@ -421,7 +414,7 @@ def test_an_abort_resets_and_drops_what_waits() -> None:
     assert not house.reactor.writers
 
 
-def test_a_connection_that_is_lost_while_nobody_reads_is_ended() -> None:
+def test_connection_lost_while_paused_is_closed() -> None:
     house = House()
     house.connection.pauseProducing()
     house.connection.gone()
@@ -430,9 +423,8 @@ def test_a_connection_that_is_lost_while_nobody_reads_is_ended() -> None:
 
 @pytest.mark.parametrize("number", [errno.ECONNRESET, errno.ETIMEDOUT, errno.EHOSTUNREACH])
 @pytest.mark.parametrize("how", ["gone", "connectionLost"])
-def test_the_systems_error_is_the_cause_of_a_loss(how: str, number: int) -> None:
-    """SO_ERROR in socket(7): "Get and clear the pending socket error." Members of a room read it,
-    and so does the access log."""
+def test_system_error_is_the_cause_of_connection_lost(how: str, number: int) -> None:
+    """SO_ERROR in socket(7): "Get and clear the pending socket error." """
     house = House(access_log=True)
     reasons: list[Failure] = []
     house.protocol.connectionLost = reasons.append  # type: ignore[method-assign]
@@ -451,7 +443,7 @@ def test_the_systems_error_is_the_cause_of_a_loss(how: str, number: int) -> None
     assert line.endswith(f", error: {os.strerror(number)}")
 
 
-def test_pausing_stops_reading_and_resuming_goes_on() -> None:
+def test_pause_and_resume_reading() -> None:
     house = House()
     house.connection.pauseProducing()
     house.connection.pauseProducing()
@@ -464,7 +456,7 @@ def test_pausing_stops_reading_and_resuming_goes_on() -> None:
     assert not house.reactor.readers
 
 
-def test_on_other_reactors_a_turn_ends_by_a_timer() -> None:
+def test_other_reactors_flush_by_a_timer() -> None:
     house = House()
     turns = TurnScheduler(house.reactor)
     assert turns.schedule == house.reactor.written.append
@@ -492,8 +484,8 @@ def test_on_other_reactors_a_turn_ends_by_a_timer() -> None:
 
 
 @pytest.mark.parametrize("send", ["write", "send_now"])
-def test_the_error_that_sending_met_is_the_cause_of_the_end(send: str) -> None:
-    """The kernel reports it once: asked again, it would know no more than "broken pipe"."""
+def test_send_error_is_the_cause_of_connection_lost(send: str) -> None:
+    """The kernel reports the error only once; later calls fail with EPIPE."""
     house = House()
     asked: list[bytes] = []
     reasons: list[Failure] = []
@@ -513,8 +505,8 @@ def test_the_error_that_sending_met_is_the_cause_of_the_end(send: str) -> None:
     assert house.sock.reset
 
 
-def test_a_reset_of_ours_comes_behind_what_was_written() -> None:
-    """Truncation is never a clean close, and what came before it is not lost."""
+def test_reset_connection_follows_the_writes() -> None:
+    """docs/decisions/0003"""
     house = House()
     house.sock.room = 1000
     house.connection.write(b"x" * 3000)
@@ -531,8 +523,7 @@ def test_a_reset_of_ours_comes_behind_what_was_written() -> None:
     assert house.sock.reset
 
 
-def test_a_reset_of_ours_does_not_wait_for_ever() -> None:
-    """``linger``: "How long a connection that the daemon closes may take"."""
+def test_reset_connection_is_bounded_by_linger() -> None:
     house = House(linger=5.0)
     house.sock.room = 1000
     house.connection.write(b"x" * 3000)
@@ -544,9 +535,8 @@ def test_a_reset_of_ours_does_not_wait_for_ever() -> None:
     assert house.counters.ended == {End.LINGER: 1}
 
 
-def test_what_nobody_has_read_does_not_make_a_close_a_reset() -> None:
-    """RFC 9293 section 3.10.4, and RFC 1122 section 4.2.2.13: a socket that is closed with input
-    unread is reset, which may cost the client what it was sent last."""
+def test_unread_input_does_not_turn_a_close_into_a_reset() -> None:
+    """RFC 9293 section 3.10.4; RFC 1122 section 4.2.2.13"""
     house = House()
     house.protocol.react = lambda data: house.connection.loseConnection()
     house.sock.incoming.append(b"and more")

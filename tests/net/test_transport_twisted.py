@@ -225,9 +225,9 @@ def run_twisteds(
     assert report["passed"] >= passing
 
 
-def test_twisteds_servers_can_be_ours(tmp_path: Path) -> None:
+def test_twisted_tests_pass_with_tcpd_servers(tmp_path: Path) -> None:
     run_twisteds(tmp_path, MODULES, TABLE, swapped=False, passing=PASSING)
 
 
-def test_what_twisteds_clients_do_ours_can_do(tmp_path: Path) -> None:
+def test_twisted_tests_pass_with_tcpd_as_the_tested_side(tmp_path: Path) -> None:
     run_twisteds(tmp_path, SWAPPED, SWAPPED_TABLE, swapped=True, passing=SWAPPED_PASSING)

@@ -42,7 +42,7 @@ SELF = (str(os.geteuid()), str(os.getegid()))
         ("unix:/x owner=4711 mode=0600", UnixSocket("/x", 0o600, "4711")),
     ],
 )
-def test_the_words_of_a_unix_socket(text: str, place: UnixSocket) -> None:
+def test_unix_listener_is_parsed(text: str, place: UnixSocket) -> None:
     listener = parse_listener(text, frozenset())
     assert listener == Listener(place)
     assert parse_listener(str(listener), frozenset()) == listener
@@ -58,12 +58,12 @@ def test_the_words_of_a_unix_socket(text: str, place: UnixSocket) -> None:
         ("unix:/x owner=4294967295", "too large"),
     ],
 )
-def test_words_that_are_wrong_are_told_when_they_are_read(text: str, says: str) -> None:
+def test_invalid_unix_listener_is_a_value_error(text: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         parse_listener(text, frozenset())
 
 
-def test_users_and_groups_by_name_or_number() -> None:
+def test_owner_and_group_by_name_or_number() -> None:
     assert (user_id("root"), user_id("4711")) == (0, 4711)
     assert (group_id("root"), group_id("4711")) == (0, 4711)
     assert groups_of(4_000_000, 5) == (5, [5])
@@ -72,10 +72,8 @@ def test_users_and_groups_by_name_or_number() -> None:
 
 
 @ROOT
-def test_a_socket_is_given_away_before_anybody_can_connect(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Bound with no permissions for anybody, given away, opened, and only then listened to."""
+def test_permissions_are_set_before_listen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """bind, chown, chmod, listen"""
     path = tmp_path / "s"
     seen: list[tuple[int, int, int]] = []
     real = sockets.set_permissions
@@ -93,9 +91,7 @@ def test_a_socket_is_given_away_before_anybody_can_connect(
     assert seen == [(0, 0, 0), (0o620, 4711, 4712)]
 
 
-def test_a_socket_that_cannot_be_given_away_is_not_listened_to(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_socket_is_closed_if_chown_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
@@ -107,7 +103,7 @@ def test_a_socket_that_cannot_be_given_away_is_not_listened_to(
 
 
 @ROOT
-def test_a_reload_gives_it_to_another(tmp_path: Path) -> None:
+def test_reload_changes_the_owner(tmp_path: Path) -> None:
     path = tmp_path / "s"
     path.touch()
     port = OpenPort(Listener(UnixSocket(str(path), 0o600)), ListenerFactory(ANY), ANY)
@@ -118,7 +114,7 @@ def test_a_reload_gives_it_to_another(tmp_path: Path) -> None:
     assert (stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid) == (0o640, 4711, 4712)
 
 
-def test_who_connected() -> None:
+def test_peer_credentials() -> None:
     """unix(7), SO_PEERCRED: "the credentials of the peer process connected to this socket" """
     one, other = socket.socketpair()
     with one, other:
@@ -130,8 +126,7 @@ def test_who_connected() -> None:
     assert credentials_of(object()) is None
 
 
-def test_a_unix_socket_of_systemds_serves(tmp_path: Path) -> None:
-    """And whoever connects to it is known."""
+def test_systemd_unix_socket_has_peer_credentials(tmp_path: Path) -> None:
     from tcpd.net.reactor import TcpdReactor
     from tcpd.net.turns import TurnScheduler
 
@@ -175,8 +170,8 @@ def test_a_unix_socket_of_systemds_serves(tmp_path: Path) -> None:
             reactor.doIteration(0.01)
 
 
-def test_a_unix_socket_of_systemds_is_left_as_it_is(tmp_path: Path) -> None:
-    """Its permissions are systemd's (SocketMode=), and so is its file when the daemon stops."""
+def test_systemd_unix_socket_keeps_mode_and_file(tmp_path: Path) -> None:
+    """systemd.socket(5), SocketMode="""
     from tcpd.net.reactor import TcpdReactor
     from tcpd.net.turns import TurnScheduler
 

@@ -143,7 +143,7 @@ def nothing_left(house: Any) -> None:
     assert not [call for call in house.clock.getDelayedCalls() if call.active()]
 
 
-def test_it_is_a_transport_of_tcp() -> None:
+def test_layer_provides_its_interfaces() -> None:
     assert verifyClass(ITCPTransport, WebSocketLayer, tentative=True)
 
 
@@ -166,7 +166,7 @@ def test_lines_pass_both_ways(make: Make) -> None:
     assert house.counters.events == {"websocket": 1}
 
 
-def test_binary_is_for_who_asks_for_it(make: Make) -> None:
+def test_binary_subprotocol(make: Make) -> None:
     client = Browser(make(), ["binary.ircv3.net", "text.ircv3.net"]).shake()
     client.send(BytesMessage(b"caf\xe9"))
     assert client.protocol.received == b"caf\xe9\r\n"
@@ -174,14 +174,14 @@ def test_binary_is_for_who_asks_for_it(make: Make) -> None:
     assert client.read() == [BytesMessage(b"caf\xe9")]
 
 
-def test_frames_that_come_with_the_request_are_not_lost(make: Make) -> None:
+def test_frames_received_with_the_request_are_processed(make: Make) -> None:
     house = make()
     client = Browser(house, first=frames(TextMessage("NICK joe"), Ping(b"?")))
     assert client.protocol.received == b"NICK joe\r\n"
     assert [type(event) for event in client.read()] == [AcceptConnection, Pong]
 
 
-def test_a_byte_at_a_time(make: Make) -> None:
+def test_input_byte_by_byte(make: Make) -> None:
     house = make()
     connection, transport = house.connect()
     ws = WSConnection(ConnectionType.CLIENT)
@@ -197,7 +197,7 @@ def test_a_byte_at_a_time(make: Make) -> None:
 # --- who is not let in ---
 
 
-def test_a_request_for_a_page_is_answered_and_makes_no_protocol(make: Make) -> None:
+def test_plain_http_request_is_answered_without_protocol(make: Make) -> None:
     house = make(linger=2.0)
     connection, transport = house.connect()
     house.feed(connection, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
@@ -217,7 +217,7 @@ def test_a_request_for_a_page_is_answered_and_makes_no_protocol(make: Make) -> N
     nothing_left(house)
 
 
-def test_one_who_does_not_go_after_the_answer_is_cut(make: Make) -> None:
+def test_client_that_stays_after_a_refusal_is_aborted(make: Make) -> None:
     house = make(linger=2.0)
     connection, transport = house.connect()
     house.feed(connection, b"NICK joe\r\n")
@@ -232,8 +232,8 @@ def test_one_who_does_not_go_after_the_answer_is_cut(make: Make) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n"])
-def test_half_a_request_is_cut_in_time(make: Make, data: bytes) -> None:
-    """However many bytes come: they buy no time."""
+def test_incomplete_request_times_out(make: Make, data: bytes) -> None:
+    """Further bytes do not reset the timer."""
     house = make(handshake=3.0)
     connection, transport = house.connect()
     house.clock.advance(2.9)
@@ -246,7 +246,7 @@ def test_half_a_request_is_cut_in_time(make: Make, data: bytes) -> None:
     assert not house.application.made
 
 
-def test_a_page_of_another_origin_is_refused_and_the_options_are_the_newest(make: Make) -> None:
+def test_other_origin_is_refused_by_the_current_options(make: Make) -> None:
     house = make()
     client = Browser(house, origin="https://evil.example")
     answer, *_ = client.read()
@@ -258,7 +258,7 @@ def test_a_page_of_another_origin_is_refused_and_the_options_are_the_newest(make
     assert isinstance(Browser(house, origin="null").read()[0], AcceptConnection)
 
 
-def test_a_refusal_by_the_policy_is_http_too(make: Make) -> None:
+def test_policy_refusal_is_an_http_response(make: Make) -> None:
     house = make(per_address=1)
     house.connect()
     _, transport = house.connect()
@@ -272,7 +272,7 @@ def test_a_refusal_by_the_policy_is_http_too(make: Make) -> None:
     assert body.data == b"Too many connections from your address.\n"
 
 
-def test_a_factory_that_has_no_options_costs_a_connection(
+def test_factory_without_options_aborts_the_connection(
     make: Make, logged_failures: LoggedFailures
 ) -> None:
     house = make()
@@ -283,15 +283,14 @@ def test_a_factory_that_has_no_options_costs_a_connection(
     house.lose(None if isinstance(house, LeanHouse) else connection)
 
 
-def test_a_factory_that_makes_no_protocol(make: Make) -> None:
+def test_factory_returning_none_closes(make: Make) -> None:
     house = make()
     house.application.buildProtocol = lambda address: None
     client = Browser(house, first=frames(TextMessage("hello")))
     assert [type(event) for event in client.read()] == [AcceptConnection, CloseConnection]
 
 
-def test_a_port_can_become_one_without_and_one_with(make: Make) -> None:
-    """A reload that changes the words of a listener keeps its port open."""
+def test_reload_can_enable_and_disable_websocket(make: Make) -> None:
     house = make()
     client = Browser(house).shake()
     house.factory.switch_to(ListenerFactory(house.layer))
@@ -311,7 +310,7 @@ class FailsAtOnce(Told):
         raise RuntimeError("broken on purpose")
 
 
-def test_a_protocol_that_fails_to_begin_gets_nothing_more(
+def test_protocol_that_fails_to_start_gets_no_input(
     make: Make, logged_failures: LoggedFailures
 ) -> None:
     house = make(FailsAtOnce)
@@ -325,7 +324,7 @@ def test_a_protocol_that_fails_to_begin_gets_nothing_more(
 # --- the end ---
 
 
-def test_the_client_closes(make: Make) -> None:
+def test_client_close_is_answered(make: Make) -> None:
     """RFC 6455 section 5.5.1: "the endpoint MUST send a Close frame in response"."""
     house = make()
     client = Browser(house).shake()
@@ -344,7 +343,7 @@ def test_the_client_closes(make: Make) -> None:
     nothing_left(house)
 
 
-def test_the_protocol_closes_and_waits_for_the_client(make: Make) -> None:
+def test_server_close_waits_for_the_clients_close(make: Make) -> None:
     """RFC 6455 section 7.1.1: closed when both have sent a Close frame, by the server first."""
     house = make()
     client = Browser(house).shake()
@@ -372,7 +371,7 @@ def test_the_protocol_closes_and_waits_for_the_client(make: Make) -> None:
 
 
 @pytest.mark.parametrize("lines", [(), ("one", "two")])
-def test_the_clients_close_is_found_though_the_protocol_had_enough(
+def test_client_close_is_found_while_the_protocol_is_paused(
     make: Make, lines: tuple[str, ...]
 ) -> None:
     house = make()
@@ -393,7 +392,7 @@ def test_the_clients_close_is_found_though_the_protocol_had_enough(
     nothing_left(house)
 
 
-def test_a_client_that_does_not_answer_a_close_is_cut(make: Make) -> None:
+def test_unanswered_close_is_aborted_after_linger(make: Make) -> None:
     house = make(linger=2.0)
     client = Browser(house).shake()
     client.protocol.transport.pauseProducing()
@@ -418,7 +417,7 @@ class Quits(Told):
         self.transport.loseConnection()
 
 
-def test_both_close_at_once(make: Make) -> None:
+def test_simultaneous_close(make: Make) -> None:
     house = make(Quits)
     client = Browser(house).shake()
     client.send(TextMessage("QUIT"), CloseConnection(1000))
@@ -442,7 +441,7 @@ def test_both_close_at_once(make: Make) -> None:
     ],
     ids=["too-long", "not-a-line", "wrong-type", "not-utf8", "protocol"],
 )
-def test_a_breach_of_the_rules_is_told_counted_and_the_end(
+def test_protocol_error_is_sent_counted_and_closes(
     make: Make, data: bytes, code: int, word: str
 ) -> None:
     house = make(linger=2.0)
@@ -466,7 +465,7 @@ def test_a_breach_of_the_rules_is_told_counted_and_the_end(
 @pytest.mark.parametrize(
     ("reason", "code"), [(End.SHUTDOWN, 1001), (End.KICKED, 1008), (End.IDLE, 1008)]
 )
-def test_the_daemon_ends_it_with_the_protocols_farewell(make: Make, reason: End, code: int) -> None:
+def test_shutdown_sends_farewell_and_code_1001(make: Make, reason: End, code: int) -> None:
     """RFC 6455 section 7.4.1: 1001 "such as a server going down"."""
     house = make()
     client = Browser(house).shake()
@@ -483,7 +482,7 @@ def test_the_daemon_ends_it_with_the_protocols_farewell(make: Make, reason: End,
     nothing_left(house)
 
 
-def test_a_half_close_is_the_end(make: Make) -> None:
+def test_half_close_closes(make: Make) -> None:
     house = make(HalfCloseable)
     client = Browser(house).shake()
     client.protocol.transport.write(b"on its way\r\n")
@@ -496,8 +495,8 @@ def test_a_half_close_is_the_end(make: Make) -> None:
     assert house.counters.ended == {End.CLIENT: 1}
 
 
-def test_a_reset_comes_behind_what_was_written(make: Make) -> None:
-    """RFC 6455 section 7.1.5: an end without a Close frame is no clean one, 1006."""
+def test_reset_follows_the_writes_without_close_frame(make: Make) -> None:
+    """RFC 6455 section 7.1.5: an end without a Close frame is 1006."""
     house = make()
     client = Browser(house).shake()
     client.protocol.transport.write(b"half an ans\r\n")
@@ -509,14 +508,14 @@ def test_a_reset_comes_behind_what_was_written(make: Make) -> None:
     nothing_left(house)
 
 
-def test_abort_cuts_at_once(make: Make) -> None:
+def test_abort_resets_at_once(make: Make) -> None:
     house = make()
     client = Browser(house).shake()
     client.protocol.transport.abortConnection()
     assert client.transport.aborted
 
 
-def test_a_lost_connection_leaves_nothing_behind(make: Make) -> None:
+def test_lost_connection_leaves_no_timers(make: Make) -> None:
     house = make(options=replace(OPTIONS, ping=30.0))
     client = Browser(house).shake()
     client.feed(frames(*(TextMessage(str(n)) for n in range(150))))
@@ -536,7 +535,7 @@ def test_a_lost_connection_leaves_nothing_behind(make: Make) -> None:
 # --- time ---
 
 
-def test_a_silent_client_is_pinged_and_lives_if_it_answers(make: Make) -> None:
+def test_idle_client_is_pinged_and_kept_if_it_answers(make: Make) -> None:
     house = make(options=replace(OPTIONS, ping=30.0))
     client = Browser(house).shake()
     house.clock.advance(20)
@@ -556,7 +555,7 @@ def test_a_silent_client_is_pinged_and_lives_if_it_answers(make: Make) -> None:
     assert not client.transport.disconnecting
 
 
-def test_one_that_does_not_answer_is_let_go(make: Make) -> None:
+def test_client_without_pong_is_disconnected(make: Make) -> None:
     house = make(options=replace(OPTIONS, ping=30.0), linger=2.0)
     client = Browser(house).shake()
     house.clock.advance(30)
@@ -573,7 +572,7 @@ def test_one_that_does_not_answer_is_let_go(make: Make) -> None:
     nothing_left(house)
 
 
-def test_one_whose_answer_is_not_read_is_not_blamed(make: Make) -> None:
+def test_unread_pong_is_not_a_ping_timeout(make: Make) -> None:
     house = make(options=replace(OPTIONS, ping=30.0))
     client = Browser(house).shake()
     client.protocol.transport.pauseProducing()
@@ -586,8 +585,8 @@ def test_one_whose_answer_is_not_read_is_not_blamed(make: Make) -> None:
     assert not client.transport.disconnecting
 
 
-def test_one_that_was_not_read_for_a_while_has_all_of_its_time_again(make: Make) -> None:
-    """Its Pong may wait in the kernel when the timer comes before the socket is read."""
+def test_ping_time_restarts_when_reading_resumes(make: Make) -> None:
+    """The pong may be in the kernel when the timer fires."""
     house = make(options=replace(OPTIONS, ping=30.0))
     client = Browser(house).shake()
     house.clock.advance(30)
@@ -602,8 +601,7 @@ def test_one_that_was_not_read_for_a_while_has_all_of_its_time_again(make: Make)
     assert not client.transport.disconnecting
 
 
-def test_the_first_word_counts_from_the_handshake(make: Make) -> None:
-    """``first_byte``: "behind the TLS handshake where there is one", and behind this one."""
+def test_first_byte_counts_from_the_opening_handshake(make: Make) -> None:
     house = make(first_byte=10.0, handshake=60.0)
     house.layer.start()
     connection, transport = house.connect()
@@ -626,7 +624,7 @@ def test_the_first_word_counts_from_the_handshake(make: Make) -> None:
 # --- flow ---
 
 
-def test_a_client_that_does_not_read_is_bounded(make: Make) -> None:
+def test_output_to_a_client_that_does_not_read_is_bounded(make: Make) -> None:
     house = make(unsent=100_000)
     client = Browser(house).shake()
     producer = Producer()
@@ -656,7 +654,7 @@ class Throttled(Told):
         self.transport.write(data)
 
 
-def test_one_that_asks_more_than_it_reads_is_read_no_more(make: Make) -> None:
+def test_client_with_unread_output_is_not_read(make: Make) -> None:
     house = make(Throttled, options=replace(OPTIONS, longest=60_000))
     client = Browser(house).shake()
     for _ in range(9):
@@ -686,7 +684,7 @@ class TakesAFew(Told):
         self.transport.pauseProducing()
 
 
-def test_while_the_protocol_has_enough_lines_wait(make: Make) -> None:
+def test_lines_wait_while_the_protocol_is_paused(make: Make) -> None:
     house = make(TakesAFew)
     client = Browser(house).shake()
     client.say("one")
@@ -710,7 +708,7 @@ class Counts(Told):
         self.pieces.append(data.count(b"\n"))
 
 
-def test_a_flood_of_small_frames_takes_many_turns_and_is_not_read_on_meanwhile(
+def test_flood_of_small_frames_is_divided_into_turns(
     make: Make,
 ) -> None:
     house = make(Counts)
@@ -740,7 +738,7 @@ class Breaks(Told):
             raise RuntimeError("broken on purpose")
 
 
-def test_a_protocol_that_fails_in_a_later_turn_loses_its_own_connection(
+def test_exception_in_a_later_turn_aborts_that_connection_only(
     make: Make, logged_failures: LoggedFailures
 ) -> None:
     house = make(Breaks)
@@ -753,13 +751,13 @@ def test_a_protocol_that_fails_in_a_later_turn_loses_its_own_connection(
     house.lose(None if isinstance(house, LeanHouse) else client.connection)
 
 
-def test_pings_are_answered_as_they_come(make: Make) -> None:
+def test_pings_are_answered(make: Make) -> None:
     client = Browser(make()).shake()
     client.send(Ping(b"1"), TextMessage("x"), Ping(b"2"), Pong(b"unasked"))
     assert client.read() == [Pong(b"1"), Pong(b"2")]
 
 
-def test_what_was_collected_elsewhere_goes_out_at_once() -> None:
+def test_send_now_sends_frames_at_once() -> None:
     house: Any = LeanHouse()
     house.application.websocket = OPTIONS
     house.factory = ListenerFactory(house.layer, ListenerOptions(websocket=True))
@@ -778,9 +776,9 @@ def test_what_was_collected_elsewhere_goes_out_at_once() -> None:
 
 
 @pytest.mark.parametrize("alpn", [None, [b"h2", b"http/1.1"]])
-def test_over_tls(localhost: certificates.Made, alpn: list[bytes] | None) -> None:
-    """A browser that offers HTTP/2 by ALPN first gets the handshake all the same: where nothing
-    is agreed on, HTTP/1.1 is what is spoken (RFC 7301 section 3.2, RFC 9113 section 3.3)."""
+def test_websocket_over_tls(localhost: certificates.Made, alpn: list[bytes] | None) -> None:
+    """RFC 7301 section 3.2, RFC 9113 section 3.3: without a common ALPN protocol, HTTP/1.1 is
+    used."""
     clock = Clock()
     house: Any = House(tls=(tls := server_tls(localhost, clock)), clock=clock, linger=2.0)
     house.application.websocket = replace(OPTIONS, ping=30.0)
@@ -816,7 +814,7 @@ def test_over_tls(localhost: certificates.Made, alpn: list[bytes] | None) -> Non
     nothing_left(house)
 
 
-def test_a_request_for_a_page_over_tls(localhost: certificates.Made) -> None:
+def test_plain_http_request_over_tls(localhost: certificates.Made) -> None:
     clock = Clock()
     house: Any = House(tls=(tls := server_tls(localhost, clock)), clock=clock)
     house.application.websocket = OPTIONS
@@ -833,7 +831,7 @@ def test_a_request_for_a_page_over_tls(localhost: certificates.Made) -> None:
     nothing_left(house)
 
 
-def test_behind_a_proxy(make: Make) -> None:
+def test_websocket_behind_a_proxy(make: Make) -> None:
     proxies = Proxies(TrustedProxies(NETWORKS.parse("192.0.2.0/24"), False))
     house = make(proxies=proxies)
     client = Browser(
@@ -845,7 +843,7 @@ def test_behind_a_proxy(make: Make) -> None:
     assert client.protocol.transport.getPeer() == IPv4Address("TCP", "198.51.100.1", 4711)
 
 
-def test_who_a_proxy_names_and_is_not_let_in_is_told_by_http(make: Make) -> None:
+def test_refused_client_of_a_proxy_gets_an_http_response(make: Make) -> None:
     proxies = Proxies(TrustedProxies(NETWORKS.parse("192.0.2.0/24"), False))
     house = make(proxies=proxies, deny=NETWORKS.parse("198.51.100.0/24"))
     connection, transport = house.connect()

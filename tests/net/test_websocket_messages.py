@@ -72,20 +72,21 @@ def got(data: bytes, frames: Frames | None = None) -> Got:
     return Got([data], frames)
 
 
-def test_a_message_is_a_line() -> None:
+def test_message_is_a_line() -> None:
     assert got(sent(TextMessage("NICK joe"), TextMessage(""))).lines == b"NICK joe\r\n\r\n"
     assert got(sent(TextMessage("grüß"))).lines == "grüß\r\n".encode()
 
 
 @pytest.mark.parametrize("end", ["\r\n", "\n"])
-def test_one_line_end_is_overlooked(end: str) -> None:
+def test_one_line_end_in_a_message_is_ignored(end: str) -> None:
     """ "clients MUST NOT include trailing \\r or \\n characters in the message", and some do."""
     assert got(sent(TextMessage("x" * LONGEST + end))).lines == b"x" * LONGEST + b"\r\n"
 
 
 @pytest.mark.parametrize("text", ["a\nb", "a\rb", "a\r", "a\r\nb\r\n", "a\n\n", "\0", "\r\r\n"])
-def test_a_message_that_is_no_single_line_ends_it(text: str) -> None:
-    """ "each message MUST consist of a single IRC line": more would be somebody else's words."""
+def test_message_with_several_lines_is_an_error(text: str) -> None:
+    """https://ircv3.net/specs/extensions/websocket: "each message MUST consist of a single IRC
+    line"."""
     found = got(sent(TextMessage("before"), TextMessage(text), TextMessage("after")))
     assert found.all() == (b"before\r\n", b"", False, FrameFault.NOT_A_LINE)
     (close,) = heard(found.messages.close(FrameFault.NOT_A_LINE.code, "x"))
@@ -105,7 +106,7 @@ def test_a_message_that_is_no_single_line_ends_it(text: str) -> None:
         (None, TextMessage("x"), None),
     ],
 )
-def test_the_type_of_message_is_the_subprotocol_s(
+def test_message_type_must_match_the_subprotocol(
     frames: Frames | None, event: Event, fault: FrameFault | None
 ) -> None:
     """RFC 6455 section 7.4.1: 1003 for "a type of data it cannot accept"."""
@@ -115,7 +116,7 @@ def test_the_type_of_message_is_the_subprotocol_s(
     assert FrameFault.WRONG_TYPE.code == 1003
 
 
-def test_text_that_is_not_utf8() -> None:
+def test_invalid_utf8_in_text_is_an_error() -> None:
     """RFC 6455 section 8.1: a non-UTF-8 stream fails the connection; 1007."""
     assert got(masked(1, b"\xff")).fault is FrameFault.NOT_UTF8
     assert got(masked(1, b"\xed\xa0\x80")).fault is FrameFault.NOT_UTF8
@@ -140,7 +141,7 @@ def test_fragments_are_joined_within_the_limit() -> None:
 
 
 @pytest.mark.parametrize("event", [TextMessage, BytesMessage])
-def test_too_long_a_message(event: Any) -> None:
+def test_message_too_long_is_an_error(event: Any) -> None:
     """RFC 6455 section 7.4.1: 1009, "a message that is too big for it to process"."""
     text: Any = "x" if event is TextMessage else b"x"
     assert got(sent(event(text * LONGEST))).fault is None
@@ -150,8 +151,7 @@ def test_too_long_a_message(event: Any) -> None:
     assert FrameFault.TOO_LONG.code == 1009
 
 
-def test_the_limit_acts_before_the_frame_is_complete() -> None:
-    """What says that it has 2 ** 40 bytes is not waited for."""
+def test_limit_applies_before_the_frame_is_complete() -> None:
     head = masked(1, b"", length=1 << 40)
     found = got(head + b"x" * LONGEST)
     assert found.fault is None
@@ -173,13 +173,13 @@ def test_the_limit_acts_before_the_frame_is_complete() -> None:
         masked(8, b"\x03\xee"),  # 1006 "MUST NOT be set as a status code"
     ],
 )
-def test_what_is_no_websocket(data: bytes) -> None:
+def test_invalid_frame_is_a_protocol_error(data: bytes) -> None:
     """RFC 6455 section 5: the connection is failed, with 1002."""
     assert got(sent(TextMessage("ok")) + data).all() == (b"ok\r\n", b"", False, FrameFault.PROTOCOL)
     assert FrameFault.PROTOCOL.code == 1002
 
 
-def test_nothing_is_taken_behind_a_fault_or_a_close() -> None:
+def test_input_after_an_error_or_close_is_ignored() -> None:
     found = got(masked(3, b""))
     found.messages.receive(sent(TextMessage("more")))
     assert found.messages.take(9) == (b"", b"", False, None, False)
@@ -192,7 +192,7 @@ def test_nothing_is_taken_behind_a_fault_or_a_close() -> None:
     ("event", "code"),
     [(CloseConnection(1001, "bye"), 1001), (CloseConnection(CloseReason.NO_STATUS_RCVD), 1005)],
 )
-def test_a_close_is_answered_with_its_own_code(event: CloseConnection, code: int) -> None:
+def test_close_is_answered_with_its_code(event: CloseConnection, code: int) -> None:
     """RFC 6455 section 5.5.1: "typically echos the status code it received"."""
     found = got(sent(TextMessage("QUIT"), event))
     assert (found.lines, found.closed, found.fault) == (b"QUIT\r\n", True, None)
@@ -202,7 +202,7 @@ def test_a_close_is_answered_with_its_own_code(event: CloseConnection, code: int
     assert found.messages.close(1000, "") == b"", "once is enough"
 
 
-def test_after_our_close_lines_are_read_until_the_clients() -> None:
+def test_input_is_processed_between_our_close_and_the_clients() -> None:
     messages = Messages(None, LONGEST)
     assert messages.close(1000, "")
     assert messages.ping() == b""
@@ -211,7 +211,7 @@ def test_after_our_close_lines_are_read_until_the_clients() -> None:
     assert messages.close(1000, "") == b""
 
 
-def test_so_many_frames_at_a_time() -> None:
+def test_frames_a_call_are_bounded() -> None:
     messages = Messages(None, LONGEST)
     messages.receive(sent(*(TextMessage(str(n)) for n in range(5))))
     assert messages.take(2) == (b"0\r\n1\r\n", b"", False, None, True)
@@ -253,10 +253,9 @@ def streams(draw: st.DrawFn) -> bytes:
     cuts=st.lists(st.integers(0, 600), max_size=12),
     most=st.integers(1, 4),
 )
-def test_telnet_segmentation_does_not_matter(
+def test_any_segmentation_gives_the_same_result(
     data: bytes, frames: Frames | None, cuts: list[int], most: int
 ) -> None:
-    """The same lines, answers and end, whatever came together."""
     ends = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     pieces = [data[a:b] for a, b in pairwise(ends)]
     whole = got(data, frames)
@@ -277,9 +276,7 @@ def test_telnet_segmentation_does_not_matter(
     frames=st.sampled_from([None, Frames.TEXT, Frames.BINARY]),
     closing=st.booleans(),
 )
-def test_no_bytes_do_more_than_be_a_fault(
-    pieces: list[bytes], frames: Frames | None, closing: bool
-) -> None:
+def test_any_input_is_handled(pieces: list[bytes], frames: Frames | None, closing: bool) -> None:
     messages = Messages(frames, LONGEST)
     if closing:
         messages.close(1000, "")
@@ -297,15 +294,14 @@ def test_no_bytes_do_more_than_be_a_fault(
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 512, 8703, 65535, 65536, 70000])
 @pytest.mark.parametrize("frames", [None, Frames.TEXT, Frames.BINARY])
 @pytest.mark.parametrize("end", [b"\r\n", b"\n"])
-def test_a_line_is_a_message_of_any_size(size: int, frames: Frames | None, end: bytes) -> None:
-    """Our frames are what wsproto's client reads, and what its server would have written."""
+def test_frame_of_any_size(size: int, frames: Frames | None, end: bytes) -> None:
     data = Messages(frames, LONGEST).frame(b"x" * size + end)
     event: Event = BytesMessage(b"x" * size) if frames is Frames.BINARY else TextMessage("x" * size)
     assert data == bytes(Connection(ConnectionType.SERVER).send(event))
     assert heard(data)[-1:] == [event] or size > 65535
 
 
-def test_many_lines_in_one_write_are_many_messages() -> None:
+def test_each_line_of_a_write_is_a_message() -> None:
     data = Messages(None, LONGEST).frame(b"one\r\ntwo\nthree\r\n")
     assert heard(data) == [TextMessage("one"), TextMessage("two"), TextMessage("three")]
     assert heard(Messages(None, LONGEST).frame(b"a\nb\r\n")) == [
@@ -315,7 +311,7 @@ def test_many_lines_in_one_write_are_many_messages() -> None:
     assert Messages(None, LONGEST).frame(b"") == b""
 
 
-def test_what_has_no_end_yet_waits_for_it() -> None:
+def test_incomplete_line_waits_for_its_end() -> None:
     messages = Messages(None, LONGEST)
     assert messages.frame(b"on") == b""
     assert messages.frame("e ü".encode()[:-1]) == b""
@@ -326,7 +322,7 @@ def test_what_has_no_end_yet_waits_for_it() -> None:
     assert messages.frame(b"x" * 70000), "not without end"
 
 
-def test_what_is_not_utf8_is_replaced_in_text() -> None:
+def test_invalid_utf8_is_replaced_in_text_messages() -> None:
     """ "Servers MUST NOT relay non-UTF-8 content to clients using text messages"."""
     line = b"caf\xe9 \xff\r\n"
     assert heard(Messages(None, LONGEST).frame(b"ok\r\n" + line)) == [
@@ -337,6 +333,6 @@ def test_what_is_not_utf8_is_replaced_in_text() -> None:
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="\r\n", codec="utf-8"))))
-def test_lines_come_out_as_they_went_in(lines: list[str]) -> None:
+def test_lines_round_trip(lines: list[str]) -> None:
     data = Messages(None, LONGEST).frame("".join(f"{line}\r\n" for line in lines).encode())
     assert [event.data for event in heard(data)] == lines  # type: ignore[attr-defined]

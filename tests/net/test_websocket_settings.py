@@ -26,8 +26,8 @@ SAME = ("same",)
         ("moz-extension://0a1b", ("moz-extension://0a1b",)),
     ],
 )
-def test_origins_are_read_as_browsers_write_them(text: str, origins: tuple[str, ...]) -> None:
-    """RFC 6454 section 6.2: no path, and no port where it is the scheme's own."""
+def test_origins_are_normalized(text: str, origins: tuple[str, ...]) -> None:
+    """RFC 6454 section 6.2: no path, and no default port."""
     assert ORIGINS.parse(text) == origins
     assert ORIGINS.parse(ORIGINS.show(origins)) == origins
 
@@ -36,7 +36,7 @@ def test_origins_are_read_as_browsers_write_them(text: str, origins: tuple[str, 
     "text",
     ["chat.example", "https://chat.example/", "https://*.example", "https://a@b", "https://bücher"],
 )
-def test_what_is_no_origin_is_refused_with_an_example(text: str) -> None:
+def test_invalid_origin_is_an_error_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match=r"like https://chat\.example, or same, any or null"):
         ORIGINS.parse(text)
 
@@ -67,12 +67,12 @@ def test_what_is_no_origin_is_refused_with_an_example(text: str) -> None:
         ((), "https://chat.example", "chat.example", False),
     ],
 )
-def test_who_is_let_in(origins: tuple[str, ...], origin: str, host: str, allowed: bool) -> None:
+def test_allowed_origins(origins: tuple[str, ...], origin: str, host: str, allowed: bool) -> None:
     assert allows(origins, origin, host, lambda name: True) is allowed
 
 
-def test_the_same_host_is_let_in_by_the_name_that_the_daemon_knows() -> None:
-    """A page that had its own name point here has that name in Origin and Host."""
+def test_same_requires_an_own_name() -> None:
+    """DNS rebinding: Origin and Host have the same foreign name."""
     asked: list[str] = []
 
     def is_own(name: str) -> bool:
@@ -86,7 +86,7 @@ def test_the_same_host_is_let_in_by_the_name_that_the_daemon_knows() -> None:
     assert allows(evil, "https://evil.example", "evil.example", is_own), "it was named"
 
 
-def test_a_kind_declares_the_keys_among_its_own() -> None:
+def test_kind_declares_the_options() -> None:
     @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
     class Settings:
         motd: float = dataclasses.field(

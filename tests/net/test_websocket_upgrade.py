@@ -61,7 +61,8 @@ def refused(data: bytes, options: WebSocketOptions = OPTIONS) -> tuple[int, str,
     return int(head.split(b" ")[1]), answer.why, answer.response
 
 
-def test_the_example_of_the_rfc() -> None:
+def test_example_of_the_rfc() -> None:
+    """RFC 6455 section 1.3"""
     answer = answered(request())
     assert answer == Accepted(
         b"HTTP/1.1 101 Switching Protocols\r\n"
@@ -89,7 +90,7 @@ def test_the_example_of_the_rfc() -> None:
         (["TEXT.ircv3.net"], None, None),
     ],
 )
-def test_a_subprotocol_is_chosen(
+def test_subprotocol_is_selected(
     offered: list[str], chosen: str | None, frames: Frames | None
 ) -> None:
     """https://ircv3.net/specs/extensions/websocket; wsproto's client is the judge."""
@@ -104,7 +105,7 @@ def test_a_subprotocol_is_chosen(
     assert event.subprotocol == chosen
 
 
-def test_a_list_over_several_header_fields_is_one_list() -> None:
+def test_list_in_several_fields_is_joined() -> None:
     """RFC 6455 section 11.3.4: "MAY appear multiple times in an HTTP request"."""
     answer = answered(
         request(
@@ -119,7 +120,7 @@ def test_a_list_over_several_header_fields_is_one_list() -> None:
     assert answer.frames is Frames.BINARY
 
 
-def test_no_extension_is_agreed_on() -> None:
+def test_no_extension_is_negotiated() -> None:
     answer = answered(request("GET / HTTP/1.1", "Sec-WebSocket-Extensions: permessage-deflate"))
     assert b"Extensions" not in answer.response
 
@@ -141,7 +142,7 @@ def test_no_extension_is_agreed_on() -> None:
         request(Sec_WebSocket_Version=None),
     ],
 )
-def test_what_asks_for_no_websocket_is_told_to_upgrade(data: bytes) -> None:
+def test_plain_http_request_gets_426(data: bytes) -> None:
     """RFC 9110 section 15.5.22: "The server MUST send an Upgrade header field" with it."""
     status, _, response = refused(data)
     assert status == 426
@@ -151,7 +152,7 @@ def test_what_asks_for_no_websocket_is_told_to_upgrade(data: bytes) -> None:
     assert response.endswith(b".\n")
 
 
-def test_the_answer_to_head_has_no_body() -> None:
+def test_response_to_head_has_no_body() -> None:
     """RFC 9110 section 9.3.2."""
     status, _, response = refused(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
     assert status == 426
@@ -182,7 +183,7 @@ def test_the_answer_to_head_has_no_body() -> None:
         (request("GET / HTTP/1.1", "x: " + "y" * MAX_HEAD), 431, "bad-request"),
     ],
 )
-def test_what_is_wrong_is_refused(data: bytes, status: int, why: str) -> None:
+def test_invalid_request_is_refused(data: bytes, status: int, why: str) -> None:
     assert refused(data)[:2] == (status, why)
     assert b"\r\nConnection: close\r\n" in refused(data)[2]
 
@@ -196,7 +197,7 @@ def test_what_is_wrong_is_refused(data: bytes, status: int, why: str) -> None:
         {"Sec_WebSocket_Protocol": "ü"},
     ],
 )
-def test_odd_but_harmless_headers_do_no_harm(more: dict[str, str]) -> None:
+def test_unusual_headers_are_accepted(more: dict[str, str]) -> None:
     assert isinstance(answered(request(**more)), Accepted)
 
 
@@ -208,12 +209,12 @@ def test_empty_lines_before_the_request_are_ignored() -> None:
     assert refused(b"\r\n" * 9 + request())[:2] == (400, "not-http"), "they are bounded"
 
 
-def test_a_page_of_the_same_origin_and_a_program_are_let_in() -> None:
+def test_same_origin_and_no_origin_are_accepted() -> None:
     assert isinstance(answered(request(Origin="https://chat.example")), Accepted)
     assert isinstance(answered(request()), Accepted)
 
 
-def test_a_refusal_is_http_to_a_client() -> None:
+def test_refusal_is_a_valid_http_response() -> None:
     client = WSConnection(ConnectionType.CLIENT)
     data = client.send(
         Request(host="chat.example", target="/", extra_headers=[(b"Origin", b"null")])
@@ -258,21 +259,20 @@ def fed(pieces: Iterable[bytes]) -> tuple[Any, bytes]:
     ),
     cuts=st.lists(st.integers(0, 400), max_size=8),
 )
-def test_telnet_segmentation_does_not_matter(data: bytes, cuts: list[int]) -> None:
-    """Nothing that comes with the request or behind it is lost."""
+def test_any_segmentation_gives_the_same_result(data: bytes, cuts: list[int]) -> None:
     ends = [0, *sorted(cuts), len(data)]
     pieces = [data[a:b] for a, b in pairwise(ends) if a < b]
     assert fed(pieces) == fed([data])
 
 
 @given(st.binary(max_size=400))
-def test_no_bytes_do_more_than_be_refused(data: bytes) -> None:
+def test_any_request_is_accepted_or_refused(data: bytes) -> None:
     for whole in (data, b"GET / HTTP/1.1\r\n" + data + b"\r\n\r\n"):
         answer = Upgrade(OPTIONS, is_own).feed(whole)
         assert answer is None or isinstance(answer, Refused)
 
 
-def test_a_byte_at_a_time_costs_no_quadratic_time() -> None:
+def test_request_byte_by_byte_takes_linear_time() -> None:
     upgrade = Upgrade(OPTIONS, is_own)
     data = request("GET / HTTP/1.1", "x: " + "y" * 16000)
     answers = [upgrade.feed(data[at : at + 1]) for at in range(len(data))]
