@@ -132,14 +132,14 @@ FACTS = [
         {"0": "no", "1": "yes"},
     ),
     fact(
-        "Up for",
-        "Since the daemon started. Alert: TcpdRestarts.",
+        "Uptime",
+        "Time since the daemon started. Alert: TcpdRestarts.",
         "s",
         {_ONES: f"time() - tcpd_start_time_seconds{{{_DAEMON}}}"},
     ),
     fact(
-        "Full",
-        "Connections by how many all services together may have. Alert: TcpdNearlyFull.",
+        "Connections used",
+        "Share of [tcpd] connections. Alert: TcpdNearlyFull.",
         "percentunit",
         {
             _ONES: f"sum by (instance) (tcpd_connections_open{{{_DAEMON}, "
@@ -149,8 +149,8 @@ FACTS = [
         _steps(("green", None), ("orange", 0.7), ("red", 0.9)),
     ),
     fact(
-        "Next certificate ends in",
-        "The one that ends first. Alerts: TcpdCertificateEndsSoon, TcpdCertificateEnds.",
+        "First certificate expires in",
+        "Alerts: TcpdCertificateEndsSoon, TcpdCertificateEnds.",
         "s",
         {
             _ONES: "min by (instance) "
@@ -159,15 +159,15 @@ FACTS = [
         _steps(("red", None), ("orange", 3 * 86400), ("green", 14 * 86400)),
     ),
     fact(
-        "Reloads refused",
-        "In the last day. Alert: TcpdReloadRefused.",
+        "Refused reloads",
+        "Last 24 hours. Alert: TcpdReloadRefused.",
         "none",
         {_ONES: f'round(increase(tcpd_reloads_total{{{_DAEMON}, outcome="refused"}}[1d]))'},
         _steps(("green", None), ("orange", 1)),
     ),
     fact(
         "Version",
-        "Of tcpd.",
+        "Version of tcpd.",
         "none",
         {"{{version}}": f"sum by (version) (tcpd_build_info{{{_DAEMON}}})"},
     ),
@@ -178,21 +178,21 @@ SECTIONS = {
     "Clients": [
         graph(
             "Connections",
-            "Open now, by service.",
+            "Open connections, by service.",
             "none",
             {"{{service}}": f"sum by (service) (tcpd_connections_open{{{_SERVICE}}})"},
             stacked=True,
         ),
         graph(
-            "Clients let in",
-            "A second, by service.",
+            "Accepted clients",
+            "Per second, by service.",
             "cps",
             {"{{service}}": _rate("tcpd_connections_accepted_total", "service")},
         ),
         graph(
-            "Clients refused, by why",
-            "A second. service-full, daemon-full and no-descriptor are for you to mend (alert: "
-            "TcpdTurnsAway); the others are for what clients did.",
+            "Refused clients, by reason",
+            "Per second. service-full, daemon-full and no-descriptor need action (alert: "
+            "TcpdTurnsAway); the others depend on the client.",
             "cps",
             {
                 "{{service}} {{reason}}": _rate("tcpd_connections_refused_total", "service, reason")
@@ -200,14 +200,14 @@ SECTIONS = {
             },
         ),
         graph(
-            "Connections ended, by why",
-            "A second.",
+            "Ended connections, by reason",
+            "Per second.",
             "cps",
             {"{{reason}}": _rate("tcpd_connections_ended_total", "reason")},
         ),
         graph(
             "Bytes in and out",
-            "By service; out is what was handed to TCP.",
+            "By service; out is data passed to TCP.",
             "Bps",
             {
                 "{{service}} in": _rate("tcpd_received_bytes_total", "service"),
@@ -216,7 +216,7 @@ SECTIONS = {
         ),
         graph(
             "Datagrams",
-            "A second; dropped are those that were not answered, by why.",
+            "Per second; dropped: without a reply, by reason.",
             "pps",
             {
                 "{{service}} in": _rate("tcpd_datagrams_received_total", "service"),
@@ -231,13 +231,13 @@ SECTIONS = {
     "TLS": [
         graph(
             "TLS handshakes",
-            "A second, by version.",
+            "Per second, by version.",
             "ops",
             {"{{version}}": _rate("tcpd_tls_handshakes_total", "version")},
         ),
         graph(
-            "TLS handshakes that failed",
-            "A second, by service and why.",
+            "Failed TLS handshakes",
+            "Per second, by service and reason.",
             "ops",
             {
                 "{{service}} {{reason}}": _rate(
@@ -246,8 +246,8 @@ SECTIONS = {
             },
         ),
         graph(
-            "Certificates end in",
-            "Each by [tls:NAME] and file. A line that falls below 14 days was not renewed.",
+            "Certificates expire in",
+            "By [tls:NAME] and file. A certificate below 14 days was not renewed.",
             "s",
             {
                 "{{instance}} {{tls}} {{certificate}}": "tcpd_tls_certificate_not_after_timestamp_"
@@ -255,8 +255,8 @@ SECTIONS = {
             },
         ),
         graph(
-            "Changed files of certificates",
-            "In an hour, by outcome. Alert: TcpdCertificateRefused.",
+            "Changes of certificate files",
+            "Per hour, by outcome. Alert: TcpdCertificateRefused.",
             "none",
             {
                 "{{instance}} {{outcome}}": "round(increase(tcpd_tls_certificate_changes_total"
@@ -266,9 +266,8 @@ SECTIONS = {
     ],
     "The daemon": [
         graph(
-            "How late the reactor is",
-            "What holds the reactor up, holds up everybody. Under 0.1 s is healthy. Alert: "
-            "TcpdReactorLag.",
+            "Reactor lag",
+            "A blocked reactor delays all clients. Below 0.1 s is healthy. Alert: TcpdReactorLag.",
             "s",
             {
                 "{{instance}} at most": f"tcpd_reactor_lag_max_seconds{{{_DAEMON}}}",
@@ -277,7 +276,7 @@ SECTIONS = {
         ),
         graph(
             "Open files",
-            "Each connection is one. Alert: TcpdDescriptors.",
+            "At least one per connection. Alert: TcpdDescriptors.",
             "none",
             {
                 "{{instance}}": f"process_open_fds{{{_DAEMON}}}",
@@ -286,13 +285,13 @@ SECTIONS = {
         ),
         graph(
             "Memory",
-            "Resident.",
+            "Resident memory.",
             "bytes",
             {"{{instance}}": f"process_resident_memory_bytes{{{_DAEMON}}}"},
         ),
         graph(
             "Processor",
-            "Of one core; the daemon has no use for a second.",
+            "Share of one core; the daemon uses only one.",
             "percentunit",
             {
                 "{{instance}}": "sum by (instance) "
@@ -303,7 +302,7 @@ SECTIONS = {
     "Chat and line": [
         graph(
             "People and rooms",
-            "In chat now.",
+            "In chat.",
             "none",
             {
                 "{{instance}} people": f"tcpd_chat_members{{{_DAEMON}}}",
@@ -312,7 +311,7 @@ SECTIONS = {
         ),
         graph(
             "Messages and deliveries",
-            "A second: messages by to whom, and how often events were handed to somebody.",
+            "Per second: messages by target, and events queued for recipients.",
             "ops",
             {
                 "to a {{to}}": _rate("tcpd_chat_messages_total", "to", _DAEMON),
@@ -331,7 +330,7 @@ SECTIONS = {
         ),
         graph(
             "History of rooms",
-            "Bytes that the messages kept of all rooms take; dropped for their size, a second.",
+            "Bytes of the kept messages of all rooms; dropped messages per second.",
             "bytes",
             {
                 "{{instance}} kept": f"tcpd_chat_history_bytes{{{_DAEMON}}}",
@@ -340,7 +339,7 @@ SECTIONS = {
         ),
         graph(
             "Replies of the line protocol",
-            "A second, by code.",
+            "Per second, by code.",
             "ops",
             {"{{service}} {{code}}": _rate("tcpd_line_replies_total", "service, code")},
         ),
@@ -349,7 +348,7 @@ SECTIONS = {
 
 
 def _variable(name: str, query: str, many: bool = False) -> dict[str, Any]:
-    """What is chosen at the top of the dashboard, out of what there is."""
+    """A variable that the user selects at the top of the dashboard."""
     return {
         "type": "query",
         "name": name,

@@ -48,9 +48,9 @@ COMMANDS = {
         _handshake,
         help=(
             "HANDSHAKE [layers|json]",
-            "Draws your connection's three-way handshake and explains it step by step, with what",
-            "stands out; or shows your connection layer by layer; or all of the handshake as JSON,",
-            f"cut into lines of {JSON_PIECE} characters, to be put together.",
+            "Draws your connection's three-way handshake and explains it step by step, with",
+            "anomalies; or shows your connection layer by layer; or the handshake as JSON,",
+            f"in lines of {JSON_PIECE} characters, to be joined.",
         ),
     ),
 }
