@@ -187,7 +187,7 @@ class Fanout:
             full = None
             for outbox in outboxes:
                 waiting = outbox.size + size
-                if waiting > outbox.limit:
+                if waiting > outbox.half and outbox is not skip and outbox.refuses(waiting):
                     if full is None:
                         full = []
                     full.append(outbox)
@@ -201,7 +201,7 @@ class Fanout:
                     deliveries -= 1
             deliveries += len(outboxes)
             if full is not None:
-                self._full.extend((each, pieces) for each in full if each is not skip)
+                self._full.extend((each, pieces) for each in full)
         self._counters.deliveries += deliveries * len(events)
 
     def _drop_full(self) -> None:

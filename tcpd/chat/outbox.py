@@ -2,38 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from typing import Any
 
 #: Outboxes with only broadcasts that are flushed per turn: each takes a system call, and ten
 #: thousand would stall other clients.
 BROADCASTS_A_TURN = 500
 
+#: Seconds per turn for them. A send of much to a client that reads slowly takes long.
+SECONDS_A_TURN = 0.005
+
+#: Outboxes that are flushed between two looks at the clock.
+_BATCH = 20
+
 
 class FlushQueue:
     """Outboxes with pending bytes, flushed together at the end of a reactor turn.
 
-    Replies are flushed first. Broadcasts follow, at most :data:`BROADCASTS_A_TURN` sockets a turn;
-    in a room of thousands that also saves writes. One queue serves all frontends, so that a
-    position in it (:meth:`Outbox.mark_flush_position`) shows whether a broadcast was written to all
-    its recipients.
+    Replies are flushed first. Broadcasts follow, at most :data:`BROADCASTS_A_TURN` sockets or
+    :data:`SECONDS_A_TURN` a turn; in a room of thousands that also saves writes. One queue serves
+    all frontends, so that a position in it (:meth:`Outbox.mark_flush_position`) shows whether a
+    broadcast was written to all its recipients.
 
     :ivar broadcasts: outboxes with broadcasts, oldest first.
     :ivar done: how many outboxes with broadcasts have been flushed.
+    :ivar crowded: an outbox is half full, though its client reads. No line from a client is taken
+        until all broadcasts are flushed.
 
     :param schedule: called with this object; schedules one call of :meth:`flush`, not within this
         call. Called again only after that. An edge passes
         :attr:`tcpd.net.turns.TurnScheduler.schedule`.
+    :param now: the monotonic clock, in seconds.
     """
 
-    __slots__ = ("_replies", "_schedule", "_scheduled", "broadcasts", "done")
+    __slots__ = ("_now", "_replies", "_schedule", "_scheduled", "broadcasts", "crowded", "done")
 
-    def __init__(self, schedule: Callable[[FlushQueue], object]) -> None:
+    def __init__(
+        self,
+        schedule: Callable[[FlushQueue], object],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._schedule = schedule
+        self._now = now
         self._scheduled = False
         self.broadcasts: list[Outbox] = []
         self._replies: list[Outbox] = []
         self.done = 0
+        self.crowded = False
 
     def add(self, outbox: Outbox) -> None:
         """Queue an outbox that got a broadcast. Called by the fan-out."""
@@ -63,43 +79,55 @@ class FlushQueue:
         """
         self._scheduled = False
         replies, self._replies = self._replies, []
-        broadcasts = self.broadcasts
-        if len(broadcasts) > BROADCASTS_A_TURN:
-            self.broadcasts = broadcasts[BROADCASTS_A_TURN:]
-            del broadcasts[BROADCASTS_A_TURN:]
+        failed = _flush(replies, ())
+        deadline = self._now() + SECONDS_A_TURN
+        left = BROADCASTS_A_TURN
+        while self.broadcasts and left and self._now() < deadline:
+            batch = self.broadcasts[: min(left, _BATCH)]
+            del self.broadcasts[: len(batch)]
+            left -= len(batch)
+            self.done += len(batch)
+            failed = _flush((), batch) or failed
+        if not self.broadcasts:
+            self.crowded = False
+        elif not self._scheduled:
             self._scheduled = True
             self._schedule(self)
-        else:
-            self.broadcasts = []
-        self.done += len(broadcasts)
-        failed: Exception | None = None
-        outbox: Outbox
-        replied, others = iter(replies), iter(broadcasts)
-        while True:  # once, and once more behind each that failed
-            try:
-                for outbox in replied:
-                    outbox.replying = False
-                    outbox.flush()
-                for outbox in others:
-                    # Outbox.flush, inlined where it runs for each client
-                    if outbox.paused:
-                        continue
-                    outbox.awaited = False
-                    chunks = outbox.chunks
-                    if not chunks:  # its reply was flushed before
-                        continue
-                    if len(chunks) == 1:  # the usual case: the very object that other clients get
-                        outbox.size = 0
-                        if data := chunks.pop():
-                            outbox.write(data)
-                    else:
-                        outbox.flush()
-                break
-            except Exception as error:
-                outbox.spoil()
-                failed = error
         if failed is not None:
             raise failed
+
+
+def _flush(replies: Iterable[Outbox], broadcasts: Iterable[Outbox]) -> Exception | None:
+    """Flush outboxes, all of them whatever a write raises.
+
+    :return: the exception of the last write that failed.
+    """
+    failed: Exception | None = None
+    outbox: Outbox
+    replied, others = iter(replies), iter(broadcasts)
+    while True:  # once, and once more behind each that failed
+        try:
+            for outbox in replied:
+                outbox.replying = False
+                outbox.flush()
+            for outbox in others:
+                # Outbox.flush, inlined where it runs for each client
+                if outbox.paused:
+                    continue
+                outbox.awaited = False
+                chunks = outbox.chunks
+                if not chunks:  # its reply was flushed before
+                    continue
+                if len(chunks) == 1:  # the usual case: the very object that other clients get
+                    outbox.size = 0
+                    if data := chunks.pop():
+                        outbox.write(data)
+                else:
+                    outbox.flush()
+            return failed
+        except Exception as error:
+            outbox.spoil()
+            failed = error
 
 
 class Outbox:
@@ -110,6 +138,7 @@ class Outbox:
     :meth:`squeeze`. While paused, nothing is written.
 
     :ivar limit: the most bytes that may wait; -1 once closed.
+    :ivar half: half of it.
     :ivar size: how many wait.
     :ivar chunks: what waits, oldest first.
     :ivar awaited: a flush is due already: it is in the flush queue, or paused.
@@ -128,6 +157,7 @@ class Outbox:
     __slots__ = (
         "awaited",
         "chunks",
+        "half",
         "limit",
         "owner",
         "paused",
@@ -140,6 +170,7 @@ class Outbox:
 
     def __init__(self, limit: int, queue: FlushQueue, write: Callable[[bytes], None]) -> None:
         self.limit = limit
+        self.half = limit // 2
         self.size = 0
         self.chunks: list[bytes] = []
         self.awaited = False
@@ -194,6 +225,17 @@ class Outbox:
             self.queue.add(self)
         return True
 
+    def refuses(self, size: int) -> bool:
+        """Whether a broadcast does not fit. Called by the fan-out if it fills more than half.
+
+        :param size: of all pending bytes with it.
+        """
+        if size > self.limit:
+            return True
+        if not self.paused:
+            self.queue.crowded = True
+        return False
+
     def flush(self) -> None:
         """Write all pending bytes in one write. Does nothing while paused."""
         if self.paused:
@@ -242,11 +284,11 @@ class Outbox:
     def spoil(self) -> None:
         """Bytes were lost. Refuse the next event, so that the owner is dropped as a slow reader."""
         if not self.closed:
-            self.limit = 0
+            self.limit = self.half = 0
             self.paused = self.awaited = True
 
     def close(self) -> None:
         """Discard pending bytes and take no more."""
-        self.limit = -1
+        self.limit = self.half = -1
         self.owner = None
         self.take()

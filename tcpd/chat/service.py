@@ -62,7 +62,7 @@ class ChatService(Service):
             settings,
             log=self.log,
             history=self.history,
-            queue=FlushQueue(TurnScheduler(clock).schedule),
+            queue=FlushQueue(TurnScheduler(clock).schedule, clock.seconds),
             node=node,
             boot=boot,
             wall_clock=wall_clock,

@@ -94,7 +94,7 @@ class LineBuffer:
 
     def _keep(self, data: bytes) -> bool:
         """Add to the unfinished line; return whether it has just become too long."""
-        if self._skipping:
+        if self._skipping or not data:
             return False
         size = len(self._partial) + len(data)
         # one byte more may be the CR of a line end

@@ -266,3 +266,24 @@ def test_pong_follows_a_broadcast_of_several_turns(
     chat.settle()
     pong = next(place for place, (who, data) in enumerate(written) if b"PONG" in data)
     assert {who for who, _ in written[:pong]} >= {person, *others}
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_no_line_is_taken_while_the_flush_queue_is_crowded(text: bool) -> None:
+    """ "No line from a client is taken until all broadcasts are flushed": a client that floods a
+    room gets half an outbox ahead of it, whichever frontend it uses."""
+    chat = IrcChat()
+    if text:
+        ann = chat.text_client("ann")
+        ann.type("/join #c")
+    else:
+        ann = chat.irc_client("ann", joined="#c")
+    bob = chat.irc_client("bob", joined="#c")
+    settle(chat, bob)
+    outbox = bob.session.outbox
+    outbox.put_broadcast(b"x" * outbox.half)
+    assert not outbox.refuses(outbox.size + 1)
+    ann.protocol.dataReceived(b"hello\r\n" if text else b"PRIVMSG #c :hello\r\n")
+    assert b"hello" not in bob.transport.value()
+    chat.settle()
+    assert b"PRIVMSG #c :hello\r\n" in bob.transport.value()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from twisted.internet.task import Clock
+
 from tcpd.chat.outbox import BROADCASTS_A_TURN, FlushQueue, Outbox
 
 
@@ -127,6 +129,43 @@ def test_broadcasts_are_limited_per_turn() -> None:
         turns[-1].flush()
         assert written == list(range(min(turn * BROADCASTS_A_TURN, 2 * BROADCASTS_A_TURN + 1)))
     assert len(turns) == 3
+
+
+def test_slow_writes_end_the_flush_of_a_turn() -> None:
+    """Broadcasts have 5 ms of a turn, however few sockets they are."""
+    turns: list[FlushQueue] = []
+    clock = Clock()
+    queue = FlushQueue(turns.append, clock.seconds)
+    written: list[int] = []
+
+    def write(number: int) -> None:
+        clock.advance(0.001)
+        written.append(number)
+
+    for number in range(50):
+        outbox = Outbox(1000, queue, lambda data, number=number: write(number))  # type: ignore[misc]
+        outbox.put_broadcast(b"x")
+    for turn in range(3):
+        assert len(turns) == turn + 1, "requested once a turn"
+        turns[-1].flush()
+        assert written == list(range(min(20 * (turn + 1), 50)))
+    assert queue.done == 50
+    assert len(turns) == 3
+
+
+def test_queue_is_crowded_until_all_broadcasts_are_flushed() -> None:
+    """Of a client that reads, half an outbox is enough for that. A slow reader holds up nobody."""
+    turn = Turn()
+    reading, slow = (Outbox(100, turn.queue, lambda data: None) for _ in range(2))
+    slow.pause()
+    assert not slow.refuses(100)
+    assert not turn.queue.crowded
+    assert slow.refuses(101)
+    reading.put_broadcast(b"x" * 60)
+    assert not reading.refuses(60)
+    assert turn.queue.crowded
+    turn.end()
+    assert not turn.queue.crowded
 
 
 def test_replies_are_flushed_before_broadcasts() -> None:

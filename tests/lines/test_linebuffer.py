@@ -62,6 +62,11 @@ def test_strict_reports_a_bare_lf() -> None:
     assert fed([b"a\nb\r\n"], strict=True) == [LineFault.BARE_LF, b"b"]
 
 
+def test_an_empty_piece_changes_nothing() -> None:
+    """Behind the CR that may be one byte more than the limit."""
+    assert fed([b"x" * LIMIT + b"\r", b"", b"\n"]) == [b"x" * LIMIT]
+
+
 @given(
     stream=st.lists(st.sampled_from([b"a", b"bcd", b"\r", b"\n", b"\r\n", b"x" * 9])).map(b"".join),
     cuts=st.lists(st.integers(0, 60)),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import forking
 import pytest
+from ports import free_port
 from running import PATIENCE, Daemon, receive_until
 from wires import Wire
 
@@ -161,8 +162,8 @@ def test_a_link_local_address_is_listened_to_and_answers(
 def test_each_family_alone_and_both_beside_each_other(start: Callable[[str], Daemon]) -> None:
     """docs: "``[::]:PORT``: every IPv6 address, and no IPv4 address"; "``0.0.0.0:PORT`` may stand
     beside it"."""
-    daemon = start(listens("[::]:0"))
-    port = daemon.ports["echo", ""]
+    port = free_port()
+    daemon = start(listens(f"[::]:{port}"))
     echoes("::1", port)
     refuses("127.0.0.1", port)
     text = listens(
@@ -205,9 +206,8 @@ def test_a_reload_goes_from_each_layout_to_the_next_and_back(
     start: Callable[[str], Daemon], words: str
 ) -> None:
     """Ports move, addresses widen and narrow, and a client that is connected stays so."""
-    first = [f"127.0.0.1:0{words}", "127.0.0.1:0 tls=main"]
-    daemon = start(listens(*first) + TLS)
-    port = daemon.ports["echo", words.strip()]
+    port = free_port()
+    daemon = start(listens(f"127.0.0.1:{port}{words}", "127.0.0.1:0 tls=main") + TLS)
     every = {host for _, hosts in LAYOUTS for host in hosts}
     with daemon.connect_tls("echo") as before:
         sequence = [*LAYOUTS, *reversed(LAYOUTS)]
@@ -230,10 +230,9 @@ TLS = "[tls:main]\ncertificate = localhost.pem\nkey = localhost-key.pem\n"
 
 
 def test_a_layout_that_fails_leaves_the_one_before(start: Callable[[str], Daemon]) -> None:
-    daemon = start(listens("127.0.0.1:0"))
-    port = daemon.ports["echo", ""]
-    with socket.create_server(("127.0.0.9", 0)) as other:
-        taken = other.getsockname()[1]
+    port, taken = free_port(), free_port()
+    daemon = start(listens(f"127.0.0.1:{port}"))
+    with socket.create_server(("127.0.0.9", taken)):
         for words in ("", " udp"):
             change(daemon, listens(f"127.0.0.1:{port}{words}"))
             text = listens(f"*:{port}{words}", f"127.0.0.9:{taken}")

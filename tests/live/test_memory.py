@@ -124,7 +124,7 @@ def test_who_there_is_no_memory_for_is_closed_and_nobody_else(daemon: Daemon) ->
     failures = re.search(r"after (\d+) failures", line)
     assert failures
     log = "\n".join(daemon.log)
-    assert log.count("memory again") == 1
+    assert log.count("memory is available again") == 1
     # a line each 10 seconds at most
     assert log.count("out of memory: ") == log.count("Traceback") < int(failures[1])
     daemon.process.send_signal(signal.SIGTERM)
@@ -143,7 +143,7 @@ def test_memory_that_is_really_out_ends_the_process(daemon: Daemon) -> None:
             client.sendall(b"hi")
             assert reset(client)
     assert daemon.process.wait(PATIENCE) == 1
-    daemon.wait_for(lambda line: "process ends with status 1" in line)
+    daemon.wait_for(lambda line: "the process exits with status 1" in line)
     daemon.wait_for(lambda line: line.startswith("tcpd: out of memory: "))
 
 

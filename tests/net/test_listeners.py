@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from ports import free_port
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import MemoryReactorClock
 
@@ -114,8 +115,8 @@ def test_wildcards_cover_the_documented_families(
     open_one: Callable[[Address], socket.socket],
 ) -> None:
     """docs/reference/configuration.rst: ``0.0.0.0``, ``[::]`` and ``*``."""
-    with open_one(Address("::", 0)) as six:
-        port = six.getsockname()[1]
+    port = free_port()
+    with open_one(Address("::", port)):
         with open_one(Address("0.0.0.0", port)):
             pass
         with pytest.raises(OSError, match="in use"):
@@ -124,8 +125,7 @@ def test_wildcards_cover_the_documented_families(
             open_one(Address("::1", port))
         with open_one(Address("127.0.0.1", port)), open_one(Address("127.0.0.2", port)):
             pass
-    with open_one(Address("*", 0)) as both:
-        port = both.getsockname()[1]
+    with open_one(Address("*", port)):
         for host in ("0.0.0.0", "::", "127.0.0.1", "::1"):
             with pytest.raises(OSError, match="in use"):
                 open_one(Address(host, port))
@@ -141,8 +141,8 @@ _HOSTS = ["*", "0.0.0.0", "::", "127.0.0.1", "127.0.0.2", "::1"]
 @pytest.mark.parametrize("other", _HOSTS)
 def test_overlap_agrees_with_the_kernel(one: str, other: str, udp: bool) -> None:
     open_one = bind_datagrams if udp else listen_address
-    with open_one(Address(one, 0)) as first:
-        port = first.getsockname()[1]
+    port = free_port()
+    with open_one(Address(one, port)):
         wanted = Listener(Address(one, port), udp=udp), Listener(Address(other, port), udp=udp)
         assert spot_of(wanted[0]) == spot_of(wanted[1])
         try:

@@ -58,6 +58,8 @@ class IrcConversation(IrcClient):
                 return Ready.LATER
         if not isinstance(line, bytes):
             return Ready.NOW
+        if self.outbox.queue.crowded:
+            return Ready.NEXT_TURN
         if line[:4].upper() == b"PING" or (line[:1] == b"@" and b"PING" in line.upper()):
             self.server.hub.fanout.flush_held()
             if not self.outbox.flushed:

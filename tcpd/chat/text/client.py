@@ -108,12 +108,13 @@ class TextClient(Client):
         )
 
     def ready_for(self, line: Any) -> Ready:
-        if not self.ahead:
-            return Ready.NOW
-        is_command = not isinstance(line, bytes) or line.startswith(b"/")
-        if is_command or self.ahead >= MOST_AHEAD or self._behind is not None:
-            self._blocked = True
-            return Ready.LATER
+        if self.ahead:
+            is_command = not isinstance(line, bytes) or line.startswith(b"/")
+            if is_command or self.ahead >= MOST_AHEAD or self._behind is not None:
+                self._blocked = True
+                return Ready.LATER
+        if line is not None and self.outbox.queue.crowded:
+            return Ready.NEXT_TURN
         return Ready.NOW
 
     def finished(self) -> None:
