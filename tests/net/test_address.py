@@ -1,4 +1,4 @@
-"""Addresses as a socket tells them, as Twisted does."""
+"""Conversion of socket addresses."""
 
 from __future__ import annotations
 

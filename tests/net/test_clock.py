@@ -1,4 +1,4 @@
-"""Timers do not follow a clock that somebody sets."""
+"""Timers run on a monotonic clock."""
 
 from __future__ import annotations
 

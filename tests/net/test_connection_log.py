@@ -1,4 +1,4 @@
-"""What is logged of strangers: each address once a burst, probes never, and memory is bounded."""
+"""The log of connections: throttling by address, probes, and the access log."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import Any
 
 import certificates
 import pytest
-from net.doubles import MemorySocket
-from net.test_layer import FULL, House, LeanHouse, read_all, server_tls
+from net.doubles import FULL, Make, MemorySocket, SocketLayerHarness, read_all, server_tls
 from OpenSSL import SSL
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.error import ConnectionLost
@@ -21,18 +20,9 @@ from tcpd.config.settings import PolicySettings
 from tcpd.config.values import NETWORKS, RATE
 from tcpd.policy.reasons import End, Refusal
 
-Make = Callable[..., House]
-
-
-@pytest.fixture(params=[House, LeanHouse], ids=["connection", "lean"])
-def make(request: pytest.FixtureRequest) -> Make:
-    """Makes a layer whose connections are of one kind or the other."""
-    maker: Make = request.param
-    return maker
-
 
 @pytest.fixture
-def told() -> Iterator[Callable[[], list[str]]]:
+def log_lines() -> Iterator[Callable[[], list[str]]]:
     """Tells the lines about refusals and misbehaviour since it was last asked."""
     with capturedLogs() as logged:
 
@@ -48,62 +38,64 @@ def client(number: int, port: int = 4711) -> IPv4Address:
     return IPv4Address("TCP", f"198.51.{number // 256}.{number % 256}", port)
 
 
-def test_refusal_is_logged_once_a_burst_for_each_address(make: Make, told: Any) -> None:
-    house = make(deny=NETWORKS.parse("198.51.0.0/16"))
+def test_refusal_is_logged_once_a_burst_for_each_address(make: Make, log_lines: Any) -> None:
+    harness = make(deny=NETWORKS.parse("198.51.0.0/16"))
     for number in (1, 1, 2, 1):
-        house.connect(client(number))
-    assert told() == [
+        harness.connect(client(number))
+    assert log_lines() == [
         "service test: refused 198.51.0.1:4711: denied (0 more since last logged)",
         "service test: refused 198.51.0.2:4711: denied (0 more since last logged)",
     ]
-    house.clock.advance(10)
-    house.connect(client(1, 9))
-    assert told() == ["service test: refused 198.51.0.1:9: denied (2 more since last logged)"]
-    assert house.counters.refused == {Refusal.DENIED: 5}
+    harness.clock.advance(10)
+    harness.connect(client(1, 9))
+    assert log_lines() == ["service test: refused 198.51.0.1:9: denied (2 more since last logged)"]
+    assert harness.counters.refused == {Refusal.DENIED: 5}
 
 
-def test_addresses_of_one_ipv6_prefix_share_a_burst(make: Make, told: Any) -> None:
-    house = make(deny=NETWORKS.parse("2001:db8::/32"), ipv6_prefix=56)
+def test_addresses_of_one_ipv6_prefix_share_a_burst(make: Make, log_lines: Any) -> None:
+    harness = make(deny=NETWORKS.parse("2001:db8::/32"), ipv6_prefix=56)
     for address in ("2001:db8::1", "2001:db8:0:ff::1", "2001:db8:0:100::1"):
-        house.connect(IPv6Address("TCP", address, 1))
-    assert len(told()) == 2
-    house.layer.reconfigure(
+        harness.connect(IPv6Address("TCP", address, 1))
+    assert len(log_lines()) == 2
+    harness.layer.reconfigure(
         PolicySettings(deny=NETWORKS.parse("2001:db8::/32"), ipv6_prefix=128), 0.0
     )
-    house.connect(IPv6Address("TCP", "2001:db8:0:ff::1", 1))
-    assert len(told()) == 1
+    harness.connect(IPv6Address("TCP", "2001:db8:0:ff::1", 1))
+    assert len(log_lines()) == 1
 
 
 @pytest.mark.parametrize("reason", [Refusal.SERVICE_FULL, Refusal.SERVICE_RATE])
 def test_refusal_for_all_addresses_is_one_line_a_burst(
-    make: Make, told: Any, reason: Refusal
+    make: Make, log_lines: Any, reason: Refusal
 ) -> None:
     full = reason is Refusal.SERVICE_FULL
-    house = make(connections=1) if full else make(connection_rate=RATE.parse("1/h burst 1"))
+    harness = make(connections=1) if full else make(connection_rate=RATE.parse("1/h burst 1"))
     for number in range(5):
-        house.connect(client(number))
-    assert told() == [f"service test: refused 198.51.0.1:4711: {reason} (0 more since last logged)"]
+        harness.connect(client(number))
+    assert log_lines() == [
+        f"service test: refused 198.51.0.1:4711: {reason} (0 more since last logged)"
+    ]
 
 
-def test_thousand_addresses_are_logged_and_the_rest_counted(make: Make, told: Any) -> None:
-    house = make(deny=NETWORKS.parse("198.51.0.0/16"))
+def test_thousand_addresses_are_logged_and_the_rest_counted(make: Make, log_lines: Any) -> None:
+    harness = make(deny=NETWORKS.parse("198.51.0.0/16"))
     for number in range(1100):
-        house.connect(client(number))
-    assert len(told()) == 1024
-    house.clock.advance(10)
-    house.connect(client(5000))
-    assert told() == [
+        harness.connect(client(number))
+    assert len(log_lines()) == 1024
+    harness.clock.advance(10)
+    harness.connect(client(5000))
+    assert log_lines() == [
         "service test: 76 more connections were refused or misbehaved, from more addresses than "
         "are logged",
         "service test: refused 198.51.19.136:4711: denied (0 more since last logged)",
     ]
 
 
-def test_refusal_on_unix_socket_is_logged(make: Make, told: Any) -> None:
-    house = make(connection_rate=RATE.parse("1/h burst 1"))
+def test_refusal_on_unix_socket_is_logged(make: Make, log_lines: Any) -> None:
+    harness = make(connection_rate=RATE.parse("1/h burst 1"))
     for _ in range(2):
-        house.connect(UNIXAddress(None))
-    assert told() == ["service test: refused unix: service-rate (0 more since last logged)"]
+        harness.connect(UNIXAddress(None))
+    assert log_lines() == ["service test: refused unix: service-rate (0 more since last logged)"]
 
 
 # --- starts ---
@@ -121,7 +113,7 @@ def test_refusal_on_unix_socket_is_logged(make: Make, told: Any) -> None:
 @pytest.mark.parametrize("tls", [False, True])
 def test_log_start_logs_the_start_of_connections(
     make: Make,
-    told: Any,
+    log_lines: Any,
     localhost: certificates.Made,
     policy: dict[str, Any],
     logged: int,
@@ -129,33 +121,33 @@ def test_log_start_logs_the_start_of_connections(
 ) -> None:
     """[policy:...] log_start: before TLS, so that a connection with a failed handshake has a line
     too."""
-    house = make(tls=server_tls(localhost, Clock()) if tls else None, **policy)
-    connection, _ = house.connect(client(1))
-    assert told() == ["service test: connection 1 from 198.51.0.1:4711 started"] * logged
-    house.lose(connection)
-    assert [" ended after " in line for line in told()] == [True] * ("access_log" in policy)
+    harness = make(tls=server_tls(localhost, Clock()) if tls else None, **policy)
+    connection, _ = harness.connect(client(1))
+    assert log_lines() == ["service test: connection 1 from 198.51.0.1:4711 started"] * logged
+    harness.lose(connection)
+    assert [" ended after " in line for line in log_lines()] == [True] * ("access_log" in policy)
 
 
-def test_reload_of_log_start_applies_to_new_connections(make: Make, told: Any) -> None:
-    house = make()
-    house.connect(client(1))
-    house.layer.reconfigure(PolicySettings(access_log=True, log_start=True), 0.0)
-    house.connect(client(2))
-    assert told() == ["service test: connection 2 from 198.51.0.2:4711 started"]
+def test_reload_of_log_start_applies_to_new_connections(make: Make, log_lines: Any) -> None:
+    harness = make()
+    harness.connect(client(1))
+    harness.layer.reconfigure(PolicySettings(access_log=True, log_start=True), 0.0)
+    harness.connect(client(2))
+    assert log_lines() == ["service test: connection 2 from 198.51.0.2:4711 started"]
 
 
 # --- misbehaviour ---
 
 
 def test_invalid_tls_is_logged_once_a_burst(
-    make: Make, told: Any, localhost: certificates.Made
+    make: Make, log_lines: Any, localhost: certificates.Made
 ) -> None:
-    house = make(tls=server_tls(localhost, Clock()))
+    harness = make(tls=server_tls(localhost, Clock()))
     for number in (1, 1, 2):
-        connection, _ = house.connect(client(number))
-        house.feed(connection, b"GET / HTTP/1.1\r\n\r\n")
-        house.lose(connection)
-    assert told() == [
+        connection, _ = harness.connect(client(number))
+        harness.feed(connection, b"GET / HTTP/1.1\r\n\r\n")
+        harness.lose(connection)
+    assert log_lines() == [
         f"service test: misbehaviour of 198.51.0.{number}:4711: tls-failed: http request "
         "(0 more since last logged)"
         for number in (1, 2)
@@ -163,10 +155,10 @@ def test_invalid_tls_is_logged_once_a_burst(
 
 
 def test_tls_refused_by_clients_is_one_line_and_no_misbehaviour(
-    make: Make, told: Any, localhost: certificates.Made
+    make: Make, log_lines: Any, localhost: certificates.Made
 ) -> None:
     """With an expired certificate every client sends an alert, which must not ban clients."""
-    house = make(tls=server_tls(localhost, Clock()), access_log=True)
+    harness = make(tls=server_tls(localhost, Clock()), access_log=True)
     for number in (1, 2):
         context = SSL.Context(SSL.TLS_CLIENT_METHOD)
         context.set_max_proto_version(SSL.TLS1_2_VERSION)
@@ -174,16 +166,16 @@ def test_tls_refused_by_clients_is_one_line_and_no_misbehaviour(
         peer.set_connect_state()
         with pytest.raises(SSL.WantReadError):
             peer.do_handshake()
-        connection, _ = house.connect(client(number))
-        house.feed(connection, peer.bio_read(1 << 16))
-        house.feed(connection, b"\x15\x03\x03\x00\x02\x02\x2d")  # fatal, certificate_expired
-        house.lose(connection)
-    refused, ended, _ = told()
+        connection, _ = harness.connect(client(number))
+        harness.feed(connection, peer.bio_read(1 << 16))
+        harness.feed(connection, b"\x15\x03\x03\x00\x02\x02\x2d")  # fatal, certificate_expired
+        harness.lose(connection)
+    refused, ended, _ = log_lines()
     reason = refused.removeprefix("service test: no TLS with 198.51.0.1:4711: ")
     assert reason.endswith("alert certificate expired (0 more since last logged)")
     assert "bytes out, no TLS: " in ended
     assert ended.endswith("alert certificate expired")
-    assert house.counters.ended == {End.TLS_REFUSED: 2}
+    assert harness.counters.ended == {End.TLS_REFUSED: 2}
 
 
 @pytest.mark.parametrize(
@@ -194,20 +186,20 @@ def test_tls_refused_by_clients_is_one_line_and_no_misbehaviour(
     ],
 )
 def test_tls_error_after_the_handshake_is_lost_with_its_reason(
-    make: Make, told: Any, localhost: certificates.Made, last: bytes, reason: str
+    make: Make, log_lines: Any, localhost: certificates.Made, last: bytes, reason: str
 ) -> None:
-    house = make(tls=server_tls(localhost, Clock()), access_log=True)
+    harness = make(tls=server_tls(localhost, Clock()), access_log=True)
     peer = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD))
     peer.set_connect_state()
-    connection, transport = house.connect(client(1))
+    connection, transport = harness.connect(client(1))
     for _ in range(2):
         with contextlib.suppress(SSL.WantReadError):
             peer.do_handshake()
-        house.feed(connection, peer.bio_read(1 << 16))
+        harness.feed(connection, peer.bio_read(1 << 16))
         peer.bio_write(read_all(transport))
-    house.feed(connection, last)
-    house.lose(connection)
-    (ended,) = told()
+    harness.feed(connection, last)
+    harness.lose(connection)
+    (ended,) = log_lines()
     assert " ended after 0.000 s: lost, " in ended
     assert f"SHA256: {reason}" in ended
 
@@ -215,24 +207,25 @@ def test_tls_error_after_the_handshake_is_lost_with_its_reason(
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
 def test_probe_without_input_is_not_logged(
-    make: Make, told: Any, localhost: certificates.Made, tls: bool, reset: bool
+    make: Make, log_lines: Any, localhost: certificates.Made, tls: bool, reset: bool
 ) -> None:
-    """ "Health probes that connect and say nothing do not fill the log." HAProxy's health check ends
-    in a reset."""
-    house = make(tls=server_tls(localhost, Clock()) if tls else None)
+    """HAProxy's health check connects and resets the connection."""
+    harness = make(tls=server_tls(localhost, Clock()) if tls else None)
     for _ in range(3):
-        connection, _ = house.connect()
-        house.lose(connection, ConnectionLost() if reset else None)
-    assert told() == []
-    assert house.counters.ended == {End.LOST if reset else End.CLIENT: 3}
+        connection, _ = harness.connect()
+        harness.lose(connection, ConnectionLost() if reset else None)
+    assert log_lines() == []
+    assert harness.counters.ended == {End.LOST if reset else End.CLIENT: 3}
 
 
-def test_handshake_timeout_is_logged(make: Make, told: Any, localhost: certificates.Made) -> None:
-    house = make(tls=server_tls(localhost, Clock()))
-    connection, _ = house.connect()
-    house.clock.advance(10)
-    house.lose(connection)
-    assert told() == [
+def test_handshake_timeout_is_logged(
+    make: Make, log_lines: Any, localhost: certificates.Made
+) -> None:
+    harness = make(tls=server_tls(localhost, Clock()))
+    connection, _ = harness.connect()
+    harness.clock.advance(10)
+    harness.lose(connection)
+    assert log_lines() == [
         "service test: misbehaviour of 192.0.2.1:4711: tls-timeout (0 more since last logged)"
     ]
 
@@ -248,13 +241,13 @@ def test_handshake_timeout_is_logged(make: Make, told: Any, localhost: certifica
     ],
 )
 def test_only_misbehaviour_is_logged_without_access_log(
-    make: Make, told: Any, policy: dict[str, float], end: End | None
+    make: Make, log_lines: Any, policy: dict[str, float], end: End | None
 ) -> None:
-    house = make(**policy)
-    house.layer.start()
-    connection, _ = house.connect()
+    harness = make(**policy)
+    harness.layer.start()
+    connection, _ = harness.connect()
     if end is not End.FIRST_BYTE:
-        house.feed(connection, b".")
+        harness.feed(connection, b".")
     if end is not None and end is not End.FIRST_BYTE:
         for _ in range(4):
             connection.write(b"x" * FULL)
@@ -262,66 +255,68 @@ def test_only_misbehaviour_is_logged_without_access_log(
         connection.write(b"x" * FULL)
         connection.loseConnection()
     for _ in range(20):
-        house.clock.advance(1)
-    house.lose(connection)
+        harness.clock.advance(1)
+    harness.lose(connection)
     expected = f"service test: misbehaviour of 192.0.2.1:4711: {end} (0 more since last logged)"
-    assert told() == ([] if end is None else [expected])
-    assert house.counters.ended == {end or (End.SESSION if "session" in policy else End.LINGER): 1}
+    assert log_lines() == ([] if end is None else [expected])
+    assert harness.counters.ended == {
+        end or (End.SESSION if "session" in policy else End.LINGER): 1
+    }
 
 
 # --- a client for whom there is no descriptor, and one for whom there is no place ---
 
 
-def test_client_without_descriptor_is_counted_logged_and_closed(told: Any) -> None:
-    house = LeanHouse()
+def test_client_without_descriptor_is_counted_logged_and_closed(log_lines: Any) -> None:
+    harness = SocketLayerHarness()
     for number in range(3):
         sock: Any = MemorySocket()
-        house.factory.refuse_socket(sock, (client(number).host, 4711))
+        harness.factory.refuse_socket(sock, (client(number).host, 4711))
         assert sock.taken == b"no: no-descriptor"
         assert sock.closed
-    assert house.counters.refused == {Refusal.NO_DESCRIPTOR: 3}
-    assert told() == [
+    assert harness.counters.refused == {Refusal.NO_DESCRIPTOR: 3}
+    assert log_lines() == [
         "service test: refused 198.51.0.0:4711: no-descriptor (0 more since last logged)"
     ]
-    assert house.counters.open == house.connection_count.count == 0
+    assert harness.counters.open == harness.connection_count.count == 0
 
 
 def test_full_pause_leaves_clients_in_the_backlog() -> None:
-    house = LeanHouse(full="pause", connections=1)
+    harness = SocketLayerHarness(full="pause", connections=1)
     calls = itertools.count()
 
     def call() -> None:
         next(calls)
 
-    assert not house.factory.must_wait(call)
-    connection, _ = house.connect()
-    assert house.factory.must_wait(call)
-    house.lose(connection)
+    assert not harness.factory.must_wait(call)
+    connection, _ = harness.connect()
+    assert harness.factory.must_wait(call)
+    harness.lose(connection)
     assert next(calls) == 1
-    assert not house.factory.must_wait(call)
+    assert not harness.factory.must_wait(call)
 
 
 def test_reload_of_full_starts_and_ends_pausing() -> None:
-    house = LeanHouse(connections=1)
-    house.connect()
+    harness = SocketLayerHarness(connections=1)
+    harness.connect()
     called: list[bool] = []
 
     def call() -> None:
-        called.append(house.factory.must_wait(call))
+        called.append(harness.factory.must_wait(call))
 
-    assert not house.factory.must_wait(call), "it refuses"
-    house.layer.reconfigure(PolicySettings(connections=1, full="pause"), 0.0)
-    assert house.factory.must_wait(call)
-    house.layer.reconfigure(PolicySettings(connections=1, full="pause"), 0.0)
+    assert not harness.factory.must_wait(call), "it refuses"
+    harness.layer.reconfigure(PolicySettings(connections=1, full="pause"), 0.0)
+    assert harness.factory.must_wait(call)
+    harness.layer.reconfigure(PolicySettings(connections=1, full="pause"), 0.0)
     assert called == [True], "nothing has changed for it"
-    house.layer.reconfigure(PolicySettings(connections=1), 0.0)
+    harness.layer.reconfigure(PolicySettings(connections=1), 0.0)
     assert called == [True, False], "to be refused"
 
 
 def test_full_pause_applies_when_the_daemon_is_full() -> None:
-    house = LeanHouse(full="pause")
-    house.connection_count.limit = 0
+    harness = SocketLayerHarness(full="pause")
+    harness.connection_count.limit = 0
     called: list[int] = []
-    assert house.factory.must_wait(lambda: called.append(1))
-    house.connection_count.limit = 1
+    assert harness.factory.must_wait(lambda: called.append(1))
+    harness.connection_count.limit = 1
     assert called == [1]

@@ -1,4 +1,4 @@
-"""Datagrams: who is answered, how often, and that nothing stops the listener."""
+"""Datagrams: which sources get replies, and at which rate."""
 
 from __future__ import annotations
 

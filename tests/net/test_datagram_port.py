@@ -1,4 +1,4 @@
-"""The socket of a listener for datagrams: where answers leave from, and that nothing stops it."""
+"""The socket of a udp listener: the source of replies, limits and errors."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Reactor(Clock):
             self.readers.remove(reader)
 
 
-class House:
+class DatagramHarness:
     """A port, and what it counts."""
 
     def __init__(self, sock: Any, responder: Callable[[bytes], bytes | None] | None = None) -> None:
@@ -69,15 +69,15 @@ class House:
         self.port.doRead()
 
 
-Open = Callable[..., House]
+Open = Callable[..., DatagramHarness]
 
 
 @pytest.fixture
-def house() -> Iterator[Open]:
-    opened: list[House] = []
+def harness() -> Iterator[Open]:
+    opened: list[DatagramHarness] = []
 
-    def at(host: str, responder: Callable[[bytes], bytes | None] | None = None) -> House:
-        opened.append(House(bind_datagrams(Address(host, 0)), responder))
+    def at(host: str, responder: Callable[[bytes], bytes | None] | None = None) -> DatagramHarness:
+        opened.append(DatagramHarness(bind_datagrams(Address(host, 0)), responder))
         return opened[-1]
 
     yield at
@@ -85,14 +85,14 @@ def house() -> Iterator[Open]:
         each.port.stopListening()
 
 
-def asked(house: House, host: str) -> bytes:
+def asked(harness: DatagramHarness, host: str) -> bytes:
     """Ask an address, and be answered from there: a connected socket takes no other datagram."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as client:
         client.settimeout(PATIENCE)
-        client.connect((host, house.number))
+        client.connect((host, harness.number))
         client.send(host.encode())
-        house.turn()
+        harness.turn()
         return client.recv(1000)
 
 
@@ -107,11 +107,11 @@ def asked(house: House, host: str) -> bytes:
     ],
 )
 def test_reply_source_is_the_request_destination(
-    listens: str, hosts: list[str], house: Open
+    listens: str, hosts: list[str], harness: Open
 ) -> None:
     """RFC 1122 section 4.1.3.5: "When a host sends a UDP datagram, the source address MUST be (one
     of) the IP address(es) of the host"."""
-    port = house(listens)
+    port = harness(listens)
     for host in hosts:
         assert asked(port, host) == host.encode()
     counters = port.counters
@@ -119,8 +119,8 @@ def test_reply_source_is_the_request_destination(
     assert counters.bytes_in == counters.bytes_out == sum(map(len, hosts))
 
 
-def test_ipv6_wildcard_receives_no_ipv4(house: Open) -> None:
-    port = house("::")
+def test_ipv6_wildcard_receives_no_ipv4(harness: Open) -> None:
+    port = harness("::")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.settimeout(PATIENCE)
         client.connect(("127.0.0.1", port.number))
@@ -130,8 +130,8 @@ def test_ipv6_wildcard_receives_no_ipv4(house: Open) -> None:
     assert port.counters.datagrams_in == 0
 
 
-def test_port_reports_its_address_and_closes_at_once(house: Open) -> None:
-    port = house("127.0.0.5")
+def test_port_reports_its_address_and_closes_at_once(harness: Open) -> None:
+    port = harness("127.0.0.5")
     number = port.number
     assert port.port.getHost() == IPv4Address("UDP", "127.0.0.5", number)
     assert repr(port.port) == f"<DatagramPort 127.0.0.5:{number}>"
@@ -143,12 +143,12 @@ def test_port_reports_its_address_and_closes_at_once(house: Open) -> None:
     bind_datagrams(Address("127.0.0.5", number)).close()
     port.port.stopListening()  # it is closed already
     assert repr(port.port) == "<DatagramPort closed>"
-    six = house("::")
+    six = harness("::")
     assert six.port.getHost() == IPv6Address("UDP", "::", six.number)
 
 
-def test_datagrams_a_turn_are_bounded(house: Open) -> None:
-    port = house("127.0.0.1", lambda datagram: None)
+def test_datagrams_a_turn_are_bounded(harness: Open) -> None:
+    port = harness("127.0.0.1", lambda datagram: None)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.connect(("127.0.0.1", port.number))
         for _ in range(100):
@@ -159,8 +159,8 @@ def test_datagrams_a_turn_are_bounded(house: Open) -> None:
     assert port.counters.datagrams_in == 100
 
 
-def test_drain_queue_answers_all_queued_datagrams(house: Open) -> None:
-    port = house("127.0.0.1", lambda datagram: None)
+def test_drain_queue_answers_all_queued_datagrams(harness: Open) -> None:
+    port = harness("127.0.0.1", lambda datagram: None)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.connect(("127.0.0.1", port.number))
         for _ in range(200):
@@ -169,8 +169,8 @@ def test_drain_queue_answers_all_queued_datagrams(house: Open) -> None:
     assert port.counters.datagrams_in == 200
 
 
-def test_empty_and_largest_datagrams_are_answered(house: Open) -> None:
-    port = house("127.0.0.1")
+def test_empty_and_largest_datagrams_are_answered(harness: Open) -> None:
+    port = harness("127.0.0.1")
     for payload in (b"", b"x" * 65507):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
             client.settimeout(PATIENCE)
@@ -180,8 +180,8 @@ def test_empty_and_largest_datagrams_are_answered(house: Open) -> None:
             assert client.recv(70000) == payload
 
 
-def test_reply_too_long_is_counted_as_unsent(house: Open) -> None:
-    port = house("127.0.0.1", lambda datagram: b"x" * 65508)
+def test_reply_too_long_is_counted_as_unsent(harness: Open) -> None:
+    port = harness("127.0.0.1", lambda datagram: b"x" * 65508)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.connect(("127.0.0.1", port.number))
         client.send(b"x")
@@ -231,17 +231,17 @@ class Sockets:
     ],
 )
 def test_send_error_is_counted_and_not_raised(error: int) -> None:
-    house = House(Sockets(None, error))
-    house.port.doRead()
-    counters = house.counters
+    harness = DatagramHarness(Sockets(None, error))
+    harness.port.doRead()
+    counters = harness.counters
     assert counters.datagrams_dropped == {"unsent": 1}
     assert counters.datagrams_out == counters.bytes_out == 0
 
 
 def test_icmp_error_is_ignored() -> None:
-    house = House(Sockets(errno.ECONNREFUSED, None))
-    house.port.doRead()
-    assert house.counters.datagrams_out == 1
+    harness = DatagramHarness(Sockets(errno.ECONNREFUSED, None))
+    harness.port.doRead()
+    assert harness.counters.datagrams_out == 1
 
 
 def test_lack_of_memory_pauses_reading() -> None:
@@ -250,15 +250,15 @@ def test_lack_of_memory_pauses_reading() -> None:
         def recvmsg_into(self, buffers: list[bytearray], room: int) -> Any:
             raise MemoryError
 
-    house = House(WithoutMemory(None, None))
-    house.port.doRead()
-    assert house.reactor.readers == []
-    house.reactor.advance(1.0)
-    assert house.reactor.readers == [house.port]
-    house.port.doRead()
-    house.port.stopListening()
-    house.reactor.advance(1.0)
-    assert house.reactor.readers == []
+    harness = DatagramHarness(WithoutMemory(None, None))
+    harness.port.doRead()
+    assert harness.reactor.readers == []
+    harness.reactor.advance(1.0)
+    assert harness.reactor.readers == [harness.port]
+    harness.port.doRead()
+    harness.port.stopListening()
+    harness.reactor.advance(1.0)
+    assert harness.reactor.readers == []
 
 
 IPV4 = (socket.IPPROTO_IP, 8)

@@ -1,4 +1,4 @@
-"""Resets that wait until the peer has what was sent before them."""
+"""Resets that wait until the peer has acknowledged all data."""
 
 from __future__ import annotations
 

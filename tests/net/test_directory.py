@@ -1,4 +1,4 @@
-"""What is told of the daemon's services to clients that came to another."""
+"""The list of services for clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the kernel is asked to keep of handshakes, on real sockets, and where it will not."""
+"""Capture of TCP handshakes, on real sockets."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def sockets() -> Iterator[Sockets]:
 
 
 @pytest.fixture
-def told() -> Iterator[list[LogEvent]]:
+def log_events() -> Iterator[list[LogEvent]]:
     """The events of the catalogue that were reported."""
     seen: list[LogEvent] = []
 
@@ -177,7 +177,7 @@ def test_server_isn_is_read(sockets: Sockets) -> None:
 
 @root
 def test_server_isn_is_not_available_on_listening_sockets(
-    sockets: Sockets, told: list[LogEvent]
+    sockets: Sockets, log_events: list[LogEvent]
 ) -> None:
     """ "on sockets from systemd ... reported as not available" """
     port = sockets.port()
@@ -185,7 +185,7 @@ def test_server_isn_is_not_available_on_listening_sockets(
     capture = HandshakeCapture(server_isn=True)
     assert capture.enable(port, NoServerIsn.SYSTEMD).no_isn is NoServerIsn.SYSTEMD
     assert capture.enable(port, NoServerIsn.SYSTEMD).no_isn is NoServerIsn.SYSTEMD
-    assert [each["event_id"] for each in told] == ["kernel.without"]
+    assert [each["event_id"] for each in log_events] == ["kernel.without"]
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_self_test_returns_the_reason(
 def test_missing_kernel_option_is_logged_once(
     sockets: Sockets,
     monkeypatch: pytest.MonkeyPatch,
-    told: list[LogEvent],
+    log_events: list[LogEvent],
     refused: set[int],
     mode: int,
     events: int,
@@ -228,7 +228,7 @@ def test_missing_kernel_option_is_logged_once(
     for _ in range(3):
         options = capture.enable(sockets.port())
     assert options == CaptureOptions(mode, None if mode else Absence.NOT_SUPPORTED, NoServerIsn.OFF)
-    assert [each["event_id"] for each in told] == ["kernel.without"] * events
+    assert [each["event_id"] for each in log_events] == ["kernel.without"] * events
 
 
 @root

@@ -1,4 +1,4 @@
-"""The head of an HTTP request, whatever it asks for. ``test_websocket_upgrade.py`` has the rest."""
+"""The head of an HTTP request; ``test_websocket_upgrade.py`` has more."""
 
 from __future__ import annotations
 

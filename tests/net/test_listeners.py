@@ -1,4 +1,4 @@
-"""Listeners that cannot be opened: a sentence for the operator, never a traceback."""
+"""Listeners that cannot be opened, and the families of wildcard addresses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Look-ups by the system's resolver: bounds, and what failures say."""
+"""Lookups by the system's resolver: limits, timeouts and errors."""
 
 from __future__ import annotations
 

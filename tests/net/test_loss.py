@@ -1,4 +1,4 @@
-"""The reactor tells a descriptor of the loss of its connection though it does not read."""
+"""The reactor reports a lost connection to a descriptor that does not read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One connection's failure costs that connection, be it that there is no memory."""
+"""A lack of memory, or an exception, affects only its own connection."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from conftest import LoggedFailures
-from net.doubles import MemoryReactor, MemorySocket
-from net.test_port import House as PortHouse
-from net.test_sweeper import Make, make, wait  # noqa: F401
-from net.test_transport import House
+from net.doubles import Make, MemoryReactor, MemorySocket
+from net.test_port import PortHarness
+from net.test_sweeper import make, wait  # noqa: F401
+from net.test_transport import SocketHarness
 from OpenSSL import SSL
 
 from tcpd.chat.outbox import FlushQueue, Outbox
@@ -28,10 +28,10 @@ def no_memory(*_: object, **__: object) -> Any:
     raise MemoryError("none left")
 
 
-def watched(house: Any) -> list[BaseException]:
+def watched(harness: Any) -> list[BaseException]:
     """What a layer reports."""
     reported: list[BaseException] = []
-    house.layer.no_memory = reported.append
+    harness.layer.no_memory = reported.append
     return reported
 
 
@@ -53,14 +53,14 @@ class Poor:
 
 
 def test_memory_error_in_recv_closes_the_connection() -> None:
-    house = House()
-    reported = watched(house)
-    house.connection._receive = no_memory
-    house.connection.doRead()
-    assert house.sock.closed
-    assert not house.layer.connections
-    assert house.protocol.events[-1] is MemoryError
-    assert house.counters.ended == {End.NO_MEMORY: 1}
+    harness = SocketHarness()
+    reported = watched(harness)
+    harness.connection._receive = no_memory
+    harness.connection.doRead()
+    assert harness.sock.closed
+    assert not harness.layer.connections
+    assert harness.protocol.events[-1] is MemoryError
+    assert harness.counters.ended == {End.NO_MEMORY: 1}
     assert len(reported) == 1
 
 
@@ -106,84 +106,84 @@ def test_null_ssl_connection_is_a_memory_error(
 @pytest.mark.parametrize("method", ["flush", "doWrite"])
 def test_memory_error_in_send_resets_the_connection(method: str) -> None:
     """docs/decisions/0003"""
-    house = House()
-    reported = watched(house)
-    house.sock.room = 3
-    house.connection.write(b"hello")
-    house.reactor.end_turn()
-    house.connection._socket = Poor(house.sock, "send")
-    house.connection._blocked = method == "doWrite"
-    getattr(house.connection, method)()
-    house.reactor.end_turn()
-    assert (house.sock.closed, house.sock.reset) == (True, True)
-    assert house.counters.ended == {End.NO_MEMORY: 1}
+    harness = SocketHarness()
+    reported = watched(harness)
+    harness.sock.room = 3
+    harness.connection.write(b"hello")
+    harness.reactor.end_turn()
+    harness.connection._socket = Poor(harness.sock, "send")
+    harness.connection._blocked = method == "doWrite"
+    getattr(harness.connection, method)()
+    harness.reactor.end_turn()
+    assert (harness.sock.closed, harness.sock.reset) == (True, True)
+    assert harness.counters.ended == {End.NO_MEMORY: 1}
     assert len(reported) == 1
 
 
 def test_connection_is_closed_if_logging_fails(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    house = House()
-    house.connection._receive = no_memory
+    harness = SocketHarness()
+    harness.connection._receive = no_memory
     with monkeypatch.context() as patched:
-        patched.setattr(type(house.connection), "log_failure", no_memory)
+        patched.setattr(type(harness.connection), "log_failure", no_memory)
         with pytest.raises(MemoryError):
-            house.connection.doRead()
-    assert house.sock.closed
-    assert not house.layer.connections
+            harness.connection.doRead()
+    assert harness.sock.closed
+    assert not harness.layer.connections
 
 
 @pytest.mark.parametrize("what", ["stop_timer", "stop_producer", "_determine_end"])
 def test_slot_is_freed_if_the_end_raises(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
-    house = House()
-    reported = watched(house)
-    monkeypatch.setattr(type(house.connection), what, no_memory)
-    house.connection.gone()
-    assert not house.layer.connections
-    assert house.layer.admission.count == 0
-    assert len(house.protocol.events) == 2
+    harness = SocketHarness()
+    reported = watched(harness)
+    monkeypatch.setattr(type(harness.connection), what, no_memory)
+    harness.connection.gone()
+    assert not harness.layer.connections
+    assert harness.layer.admission.count == 0
+    assert len(harness.protocol.events) == 2
     assert len(reported) == 1
 
 
 def test_drain_completes_if_the_last_end_is_not_logged(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    house = House()
-    reported = watched(house)
+    harness = SocketHarness()
+    reported = watched(harness)
     ends: list[object] = []
-    monkeypatch.setattr(house.layer.log, "ended", no_memory)
-    house.layer.drain(End.SHUTDOWN, 5.0).addCallback(ends.append)
-    house.reactor.end_turn()
+    monkeypatch.setattr(harness.layer.log, "ended", no_memory)
+    harness.layer.drain(End.SHUTDOWN, 5.0).addCallback(ends.append)
+    harness.reactor.end_turn()
     assert ends == [None]
     assert len(reported) == 1
 
 
 @pytest.mark.parametrize("what", ["read_handshake", "_add"])
 def test_slot_is_freed_if_the_start_raises(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
-    house = House()
-    house.connection.gone()
-    monkeypatch.setattr(house.layer, what, no_memory)
+    harness = SocketHarness()
+    harness.connection.gone()
+    monkeypatch.setattr(harness.layer, what, no_memory)
     sock: Any = MemorySocket()
     capture: Any = object() if what == "read_handshake" else NOT_CAPTURED
     with pytest.raises(MemoryError):
-        house.layer.accept_socket(
-            sock, ("192.0.2.1", 1), ListenerOptions(capture=capture), TurnScheduler(house.reactor)
+        harness.layer.accept_socket(
+            sock, ("192.0.2.1", 1), ListenerOptions(capture=capture), TurnScheduler(harness.reactor)
         )
-    assert house.layer.admission.count == 0
-    assert not house.layer.connections
-    assert house.counters.open == 0
+    assert harness.layer.admission.count == 0
+    assert not harness.layer.connections
+    assert harness.counters.open == 0
 
 
 @pytest.fixture
-def port() -> Iterator[PortHouse]:
-    made = PortHouse(listen_address(Address("127.0.0.1", 0)))
+def port() -> Iterator[PortHarness]:
+    made = PortHarness(listen_address(Address("127.0.0.1", 0)))
     yield made
     made.close()
 
 
 @pytest.mark.parametrize("where", ["accept", "must_wait"])
 def test_memory_error_in_accept_pauses_the_port(
-    port: PortHouse, logged_failures: LoggedFailures, where: str
+    port: PortHarness, logged_failures: LoggedFailures, where: str
 ) -> None:
     client = port.connect()
     sock, must_wait = port.port._socket, port.clients.must_wait
@@ -202,7 +202,7 @@ def test_memory_error_in_accept_pauses_the_port(
     logged_failures.expect("no connection can be accepted")
 
 
-def test_memory_error_of_a_new_connection_is_not_a_failure(port: PortHouse) -> None:
+def test_memory_error_of_a_new_connection_is_not_a_failure(port: PortHarness) -> None:
     client = port.connect()
     port.clients.accept_socket = no_memory  # type: ignore[method-assign]
     port.port.doRead()
@@ -258,14 +258,14 @@ def test_sweep_continues_after_an_exception(
     logged_failures: LoggedFailures,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    house = make(first_byte=8.0)
-    connections = [house.connect() for _ in range(2)]
+    harness = make(first_byte=8.0)
+    connections = [harness.connect() for _ in range(2)]
     with monkeypatch.context() as patched:
-        patched.setattr(house.layer._sweeper, "_check", no_memory)
-        wait(house, 1)
+        patched.setattr(harness.layer._sweeper, "_check", no_memory)
+        wait(harness, 1)
     with monkeypatch.context() as patched:
-        patched.setattr(type(house.layer._sweeper), "sweep", no_memory)
-        wait(house, 1)
-    wait(house, 8)
+        patched.setattr(type(harness.layer._sweeper), "sweep", no_memory)
+        wait(harness, 1)
+    wait(harness, 8)
     assert all(transport.disconnecting for _, transport in connections)
     logged_failures.expect("none left", 3)

@@ -1,4 +1,4 @@
-"""By which names the daemon knows itself."""
+"""The host names and addresses of the daemon itself."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import certificates
 import pytest
-from net.test_layer import House, server_tls
+from net.doubles import LayerHarness, server_tls
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.task import Clock
 
@@ -15,9 +15,9 @@ from tcpd.net.own_names import is_own
 
 
 def connection(local: Any, tls: Any = None, server_name: str = "chat.example") -> Any:
-    house = House(tls=tls)
-    house.layer.server_name = server_name
-    connection, transport = house.connect()
+    harness = LayerHarness(tls=tls)
+    harness.layer.server_name = server_name
+    connection, transport = harness.connect()
     transport.hostAddr = local
     return connection
 

@@ -1,4 +1,4 @@
-"""The lean port: who waits is taken, and running out of descriptors is survived."""
+"""The stream port: accept, backlog, lack of descriptors and memory."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Clients:
         return "service test:"
 
 
-class House:
+class PortHarness:
     """A port on a real socket, its reactor in memory."""
 
     def __init__(self, sock: socket.socket, reactor: MemoryReactor | None = None) -> None:
@@ -87,18 +87,18 @@ class House:
 
 
 @pytest.fixture
-def house() -> Iterator[House]:
-    made = House(listen_address(Address("127.0.0.1", 0)))
+def harness() -> Iterator[PortHarness]:
+    made = PortHarness(listen_address(Address("127.0.0.1", 0)))
     yield made
     made.close()
 
 
-def test_all_queued_clients_are_accepted_in_one_turn(house: House) -> None:
+def test_all_queued_clients_are_accepted_in_one_turn(harness: PortHarness) -> None:
     for _ in range(5):
-        house.connect()
-    house.port.doRead()
-    assert len(house.clients.taken) == 5
-    assert all(not sock.getblocking() for sock in house.clients.taken)
+        harness.connect()
+    harness.port.doRead()
+    assert len(harness.clients.taken) == 5
+    assert all(not sock.getblocking() for sock in harness.clients.taken)
 
 
 class OtherReactor(MemoryReactor):
@@ -115,66 +115,66 @@ class OtherReactor(MemoryReactor):
 def test_clients_are_accepted_between_polls_on_other_reactors() -> None:
     """Twisted's poll and epoll reactors find descriptors by number, so sockets are accepted between
     two polls."""
-    house = House(listen_address(Address("127.0.0.1", 0)), OtherReactor())
-    house.connect()
-    house.port.doRead()
-    assert house.clients.taken == []
-    house.reactor.advance(0)
-    assert len(house.clients.taken) == 1
-    house.connect()
-    house.port.doRead()
-    house.port.stopListening()
-    house.reactor.advance(0)
-    assert len(house.clients.taken) == 1
-    house.close()
+    harness = PortHarness(listen_address(Address("127.0.0.1", 0)), OtherReactor())
+    harness.connect()
+    harness.port.doRead()
+    assert harness.clients.taken == []
+    harness.reactor.advance(0)
+    assert len(harness.clients.taken) == 1
+    harness.connect()
+    harness.port.doRead()
+    harness.port.stopListening()
+    harness.reactor.advance(0)
+    assert len(harness.clients.taken) == 1
+    harness.close()
 
 
-def test_drain_queue_accepts_all_queued_clients(house: House) -> None:
+def test_drain_queue_accepts_all_queued_clients(harness: PortHarness) -> None:
     for _ in range(200):
-        house.connect()
-    house.port.drain_queue()
-    assert len(house.clients.taken) == 200
+        harness.connect()
+    harness.port.drain_queue()
+    assert len(harness.clients.taken) == 200
 
 
-def test_accepted_sockets_inherit_nodelay_and_keepalive(house: House) -> None:
+def test_accepted_sockets_inherit_nodelay_and_keepalive(harness: PortHarness) -> None:
     """tcp(7)"""
-    house.connect()
-    house.port.doRead()
-    (sock,) = house.clients.taken
+    harness.connect()
+    harness.port.doRead()
+    (sock,) = harness.clients.taken
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
 
 
-def test_stop_closes_at_once_and_cleans_up(house: House) -> None:
-    assert house.clients.running == 1
-    house.port.stopListening()
-    house.port.stopListening()
-    assert house.closed == [True]
-    assert house.clients.running == 0
-    assert not house.reactor.readers
+def test_stop_closes_at_once_and_cleans_up(harness: PortHarness) -> None:
+    assert harness.clients.running == 1
+    harness.port.stopListening()
+    harness.port.stopListening()
+    assert harness.closed == [True]
+    assert harness.clients.running == 0
+    assert not harness.reactor.readers
     with pytest.raises(ConnectionRefusedError):
-        house.connect()
+        harness.connect()
 
 
-def test_exception_in_do_stop_fails_the_deferred(house: House) -> None:
+def test_exception_in_do_stop_fails_the_deferred(harness: PortHarness) -> None:
 
     def broken() -> None:
         raise ValueError("in stopFactory")
 
-    house.clients.doStop = broken  # type: ignore[method-assign]
+    harness.clients.doStop = broken  # type: ignore[method-assign]
     failures: list[Any] = []
-    house.port.stopListening().addErrback(failures.append)
+    harness.port.stopListening().addErrback(failures.append)
     assert [failure.type for failure in failures] == [ValueError]
-    assert house.closed == [True]
-    house.port.stopListening()
+    assert harness.closed == [True]
+    harness.port.stopListening()
 
 
-def test_repr_has_the_address(house: House) -> None:
-    host, port = house.address
-    assert repr(house.port) == f"<StreamPort {host}:{port}>"
-    house.port.stopListening()
-    assert repr(house.port) == "<StreamPort closed>"
+def test_repr_has_the_address(harness: PortHarness) -> None:
+    host, port = harness.address
+    assert repr(harness.port) == f"<StreamPort {host}:{port}>"
+    harness.port.stopListening()
+    assert repr(harness.port) == "<StreamPort closed>"
 
 
 class Failing:
@@ -193,100 +193,102 @@ class Failing:
         return getattr(self._sock, name)
 
 
-def test_reserve_descriptor_closes_a_client_when_out_of_descriptors(house: House) -> None:
-    turned_away, taken = house.connect(), house.connect()
-    sock: Any = Failing(house.port._socket, [errno.EMFILE])
-    house.port._socket = sock
-    house.port.doRead()
+def test_reserve_descriptor_closes_a_client_when_out_of_descriptors(harness: PortHarness) -> None:
+    turned_away, taken = harness.connect(), harness.connect()
+    sock: Any = Failing(harness.port._socket, [errno.EMFILE])
+    harness.port._socket = sock
+    harness.port.doRead()
     assert turned_away.recv(1) == b"", "rather than left waiting for ever"
-    assert len(house.clients.taken) == 1
-    assert house.clients.turned_away == [turned_away.getsockname()], (
+    assert len(harness.clients.taken) == 1
+    assert harness.clients.turned_away == [turned_away.getsockname()], (
         "and it can be told and counted"
     )
-    assert house.port._reserve >= 0, "there is one in reserve again"
+    assert harness.port._reserve >= 0, "there is one in reserve again"
     del taken
 
 
-def test_spare_descriptor_accepts_when_out_of_descriptors(house: House) -> None:
-    house.clients.spares = Spares(1)
-    house.clients.spares.refill()
-    clients = [house.connect() for _ in range(2)]
-    sock: Any = Failing(house.port._socket, [errno.EMFILE])
-    house.port._socket = sock
-    house.port.doRead()
-    assert len(house.clients.taken) == 2
-    house.connect()
+def test_spare_descriptor_accepts_when_out_of_descriptors(harness: PortHarness) -> None:
+    harness.clients.spares = Spares(1)
+    harness.clients.spares.refill()
+    clients = [harness.connect() for _ in range(2)]
+    sock: Any = Failing(harness.port._socket, [errno.EMFILE])
+    harness.port._socket = sock
+    harness.port.doRead()
+    assert len(harness.clients.taken) == 2
+    harness.connect()
     sock._plan.append(errno.EMFILE)
-    house.port.doRead()
-    assert len(house.clients.turned_away) == 1
-    house.clients.spares.refill()
-    house.connect()
+    harness.port.doRead()
+    assert len(harness.clients.turned_away) == 1
+    harness.clients.spares.refill()
+    harness.connect()
     sock._plan.append(errno.EMFILE)
-    house.port.doRead()
-    assert len(house.clients.taken) == 3
-    house.clients.spares.close()
-    house.clients.spares.refill()
-    assert not house.clients.spares.release()
+    harness.port.doRead()
+    assert len(harness.clients.taken) == 3
+    harness.clients.spares.close()
+    harness.clients.spares.refill()
+    assert not harness.clients.spares.release()
     del clients
 
 
-def test_full_pause_resumes_when_a_slot_is_free(house: House) -> None:
-    house.clients.room = 2
+def test_full_pause_resumes_when_a_slot_is_free(harness: PortHarness) -> None:
+    harness.clients.room = 2
     for _ in range(3):
-        house.connect()
-    house.port.doRead()
-    assert len(house.clients.taken) == 2
-    assert not house.reactor.readers, "nobody asks the kernel while there is no place"
-    (there_is_a_place,) = house.clients.waiting
+        harness.connect()
+    harness.port.doRead()
+    assert len(harness.clients.taken) == 2
+    assert not harness.reactor.readers, "nobody asks the kernel while there is no place"
+    (there_is_a_place,) = harness.clients.waiting
     there_is_a_place()
-    assert house.reactor.readers == {house.port}
-    house.port.doRead()
-    assert not house.reactor.readers, "it was taken by somebody else"
-    house.clients.room = 3
-    house.clients.waiting.pop()()
-    house.port.doRead()
-    assert len(house.clients.taken) == 3
+    assert harness.reactor.readers == {harness.port}
+    harness.port.doRead()
+    assert not harness.reactor.readers, "it was taken by somebody else"
+    harness.clients.room = 3
+    harness.clients.waiting.pop()()
+    harness.port.doRead()
+    assert len(harness.clients.taken) == 3
 
 
-def test_paused_port_can_be_closed(house: House) -> None:
-    house.clients.room = 0
-    house.connect()
-    house.port.doRead()
-    house.port.stopListening()
-    house.clients.waiting.pop()()
-    assert not house.reactor.readers
+def test_paused_port_can_be_closed(harness: PortHarness) -> None:
+    harness.clients.room = 0
+    harness.connect()
+    harness.port.doRead()
+    harness.port.stopListening()
+    harness.clients.waiting.pop()()
+    assert not harness.reactor.readers
 
 
 @pytest.mark.parametrize("error", [errno.ENOBUFS, errno.ENOMEM])
-def test_enomem_pauses_the_port(house: House, error: int, logged_failures: Any) -> None:
-    house.connect()
-    sock: Any = Failing(house.port._socket, [error])
-    house.port._socket = sock
-    house.port.doRead()
-    assert house.clients.taken == []
-    assert not house.reactor.readers
+def test_enomem_pauses_the_port(harness: PortHarness, error: int, logged_failures: Any) -> None:
+    harness.connect()
+    sock: Any = Failing(harness.port._socket, [error])
+    harness.port._socket = sock
+    harness.port.doRead()
+    assert harness.clients.taken == []
+    assert not harness.reactor.readers
     logged_failures.expect("no connection can be accepted")
-    house.reactor.advance(1)
-    assert house.reactor.readers == {house.port}
-    house.port.doRead()
-    assert len(house.clients.taken) == 1
+    harness.reactor.advance(1)
+    assert harness.reactor.readers == {harness.port}
+    harness.port.doRead()
+    assert len(harness.clients.taken) == 1
 
 
-def test_aborted_connection_is_skipped(house: House) -> None:
-    house.connect()
-    sock: Any = Failing(house.port._socket, [errno.ECONNABORTED, errno.EPROTO])
-    house.port._socket = sock
-    house.port.doRead()
-    assert len(house.clients.taken) == 1
+def test_aborted_connection_is_skipped(harness: PortHarness) -> None:
+    harness.connect()
+    sock: Any = Failing(harness.port._socket, [errno.ECONNABORTED, errno.EPROTO])
+    harness.port._socket = sock
+    harness.port.doRead()
+    assert len(harness.clients.taken) == 1
 
 
-def test_exception_of_a_new_connection_is_logged(house: House, logged_failures: Any) -> None:
+def test_exception_of_a_new_connection_is_logged(
+    harness: PortHarness, logged_failures: Any
+) -> None:
     def broken(sock: socket.socket, address: Any, turns: TurnScheduler) -> None:
         raise ValueError("not begun")
 
-    house.clients.accept_socket = broken  # type: ignore[method-assign]
-    client = house.connect()
-    house.port.doRead()
+    harness.clients.accept_socket = broken  # type: ignore[method-assign]
+    client = harness.connect()
+    harness.port.doRead()
     assert client.recv(1) == b""
     logged_failures.expect("not begun")
 

@@ -1,16 +1,23 @@
-"""PROXY headers on connections of both kinds, on transports in memory."""
+"""PROXY headers on both kinds of connections, in memory."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Any
 
 import certificates
 import pytest
-from net.test_layer import CLIENT, HalfCloseable, House, LeanHouse, Told, server_tls
+from net.doubles import (
+    BOTH_KINDS,
+    CLIENT,
+    HalfCloseableRecorder,
+    LayerHarness,
+    Make,
+    RecordingProtocol,
+    server_tls,
+)
 from OpenSSL import SSL
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.error import ConnectionDone, ConnectionLost
@@ -46,10 +53,7 @@ def line(source: str, port: int = 4711) -> bytes:
     return f"PROXY {family} {source} {destination} {port} 443\r\n".encode()
 
 
-Make = Callable[..., House]
-
-
-@pytest.fixture(params=[House, LeanHouse], ids=["connection", "lean"])
+@pytest.fixture(**BOTH_KINDS)
 def make(request: pytest.FixtureRequest) -> Make:
     """Makes a layer behind proxies, whose connections are of one kind or the other."""
 
@@ -59,25 +63,25 @@ def make(request: pytest.FixtureRequest) -> Make:
         unix: bool = False,
         bans: Bans | None = None,
         **more: Any,
-    ) -> House:
-        house: House = request.param(*args, **more)
+    ) -> LayerHarness:
+        harness: LayerHarness = request.param(*args, **more)
         if bans is not None:
-            house.layer = ConnectionLayer(
+            harness.layer = ConnectionLayer(
                 service="test",
-                factory=house.application,
-                policy=house.layer.policy,
+                factory=harness.application,
+                policy=harness.layer.policy,
                 idle=0.0,
-                connection_count=house.connection_count,
+                connection_count=harness.connection_count,
                 bans=bans,
-                counters=house.counters,
-                clock=house.clock,
+                counters=harness.counters,
+                clock=harness.clock,
                 ids=itertools.count(1),
             )
         trusted = TrustedProxies(NETWORKS.parse(proxies), unix)
-        house.factory = ListenerFactory(
-            house.layer, ListenerOptions(tls=more.get("tls"), proxies=Proxies(trusted))
+        harness.factory = ListenerFactory(
+            harness.layer, ListenerOptions(tls=more.get("tls"), proxies=Proxies(trusted))
         )
-        return house
+        return harness
 
     return made
 
@@ -93,17 +97,17 @@ def events() -> Any:
         yield of
 
 
-def nothing_left(house: House) -> None:
+def nothing_left(harness: LayerHarness) -> None:
     """No place, no address, no timer stays behind."""
     assert (
-        house.connection_count.count
-        == house.layer.admission.count
-        == house.layer.admission.busiest
+        harness.connection_count.count
+        == harness.layer.admission.count
+        == harness.layer.admission.busiest
         == 0
     )
-    assert house.counters.open == 0
-    assert house.counters.accepted == house.counters.ended.total()
-    assert not [call for call in house.clock.getDelayedCalls() if call.active()]
+    assert harness.counters.open == 0
+    assert harness.counters.accepted == harness.counters.ended.total()
+    assert not [call for call in harness.clock.getDelayedCalls() if call.active()]
 
 
 FOUR = AddressPair(ip_address("192.0.2.1"), 4711, ip_address("198.51.100.7"), 443)
@@ -129,13 +133,13 @@ MAPPED = AddressPair(ip_address("::ffff:192.0.2.1"), 4711, ip_address("::ffff:19
 def test_header_sets_the_addresses_and_the_rest_is_payload(
     make: Make, header: bytes, peer: Any, host: Any, size: int
 ) -> None:
-    house = make()
-    connection, transport = house.connect(PROXY)
+    harness = make()
+    connection, transport = harness.connect(PROXY)
     stream = header + b"hello"
     for at in range(0, len(stream), size):
-        assert (house.application.made == []) == (at < len(header))
-        house.feed(connection, stream[at : at + size])
-    (protocol,) = house.application.made
+        assert (harness.application.made == []) == (at < len(header))
+        harness.feed(connection, stream[at : at + size])
+    (protocol,) = harness.application.made
     assert protocol.received == b"hello"
     assert protocol.transport is connection
     assert verifyObject(IConnection, connection)
@@ -147,18 +151,18 @@ def test_header_sets_the_addresses_and_the_rest_is_payload(
     assert connection.inner is protocol, "the path of a byte is that of any other connection"
     protocol.transport.write(b"you too")
     assert transport.value() == b"you too"
-    assert house.counters.bytes_in == len(stream)
-    house.lose(connection)
-    assert house.counters.ended == {End.CLIENT: 1}
-    nothing_left(house)
+    assert harness.counters.bytes_in == len(stream)
+    harness.lose(connection)
+    assert harness.counters.ended == {End.CLIENT: 1}
+    nothing_left(harness)
 
 
 def test_version_2_tlvs_are_available(make: Make) -> None:
-    house = make()
-    connection, _ = house.connect(PROXY)
+    harness = make()
+    connection, _ = harness.connect(PROXY)
     tls = ClientTLS("TLSv1.3", "TLS_AES_256_GCM_SHA384", True, "Jörg\x1b")
     header = version_2(FOUR, authority="irc.example.org", unique_id=b"\x1b\xffid", tls=tls)
-    house.feed(connection, header)
+    harness.feed(connection, header)
     proxy = connection.proxy
     assert (proxy.version, proxy.authority, proxy.unique_id) == (
         2,
@@ -186,7 +190,7 @@ def test_version_2_tlvs_are_available(make: Make) -> None:
 
 
 def test_connection_without_proxy_has_no_proxy_facts() -> None:
-    connection, _ = House().connect()
+    connection, _ = LayerHarness().connect()
     assert connection.proxy is None
 
 
@@ -203,52 +207,52 @@ def test_untrusted_proxy_is_refused(
     make: Make, events: Any, address: Any, proxies: str, unix: bool
 ) -> None:
     """The log has the peer's address, not the one in the header."""
-    house = make(proxies=proxies, unix=unix)
+    harness = make(proxies=proxies, unix=unix)
     for _ in range(3):
-        connection, transport = house.connect(address)
+        connection, transport = harness.connect(address)
         if connection is None or transport.disconnecting:
-            assert house.layer.connections == set()
-    assert house.application.made == []
-    assert house.counters.refused == {Refusal.UNTRUSTED_PROXY: 3}
+            assert harness.layer.connections == set()
+    assert harness.application.made == []
+    assert harness.counters.refused == {Refusal.UNTRUSTED_PROXY: 3}
     (event,) = events("connection.refused")
     assert event["refusal"] == "untrusted-proxy"
     assert event["peer"] in ("192.0.2.1:4711", "[2001:db8::1]:1", "unix", "10.0.0.1:40000")
-    assert house.connection_count.count == 0
+    assert harness.connection_count.count == 0
 
 
 def test_ipv4_mapped_proxy_is_trusted_as_ipv4(make: Make) -> None:
-    house = make()
-    connection, _ = house.connect(IPv6Address("TCP", "::ffff:10.0.0.1", 40000))
-    house.feed(connection, LINE)
+    harness = make()
+    connection, _ = harness.connect(IPv6Address("TCP", "::ffff:10.0.0.1", 40000))
+    harness.feed(connection, LINE)
     assert connection.proxy.address == PROXY
 
 
 def test_proxy_on_unix_socket(make: Make) -> None:
-    house = make(proxies="", unix=True, per_address=1)
-    connection, _ = house.connect(UNIXAddress(None))
-    house.feed(connection, LINE)
+    harness = make(proxies="", unix=True, per_address=1)
+    connection, _ = harness.connect(UNIXAddress(None))
+    harness.feed(connection, LINE)
     assert connection.peer == "192.0.2.1:4711"
-    assert house.layer.admission.busiest == 1
-    house.lose(connection)
-    nothing_left(house)
+    assert harness.layer.admission.busiest == 1
+    harness.lose(connection)
+    nothing_left(harness)
 
 
 @pytest.mark.parametrize("sent", [b"", LINE[:20]])
 def test_header_timeout_aborts(make: Make, events: Any, sent: bytes) -> None:
-    house = make(proxy_header=3.0)
-    connection, transport = house.connect(PROXY)
+    harness = make(proxy_header=3.0)
+    connection, transport = harness.connect(PROXY)
     if sent:
-        house.feed(connection, sent)
-    house.clock.advance(2.9)
+        harness.feed(connection, sent)
+    harness.clock.advance(2.9)
     assert not transport.aborted
-    house.clock.advance(0.2)
+    harness.clock.advance(0.2)
     assert transport.aborted
-    house.lose(connection, ConnectionLost())
-    assert house.counters.ended == {End.PROXY_TIMEOUT: 1}
+    harness.lose(connection, ConnectionLost())
+    assert harness.counters.ended == {End.PROXY_TIMEOUT: 1}
     (event,) = events("proxy.failed")
     assert (event["fault"], event["peer"]) == ("timeout", "10.0.0.1:40000")
-    assert house.application.made == []
-    nothing_left(house)
+    assert harness.application.made == []
+    nothing_left(harness)
 
 
 @pytest.mark.parametrize(
@@ -263,162 +267,162 @@ def test_invalid_header_aborts_and_is_logged_once_a_burst(
     make: Make, events: Any, sent: bytes, fault: str
 ) -> None:
     """PROXY protocol, section 2.1: "abort the connection as soon as possible"."""
-    house = make()
+    harness = make()
     for _ in range(3):
-        connection, transport = house.connect(PROXY)
-        house.feed(connection, sent)
+        connection, transport = harness.connect(PROXY)
+        harness.feed(connection, sent)
         assert transport.aborted
-        house.feed(connection, b"more")
-        house.lose(connection, ConnectionLost())
-    assert house.counters.ended == {End.PROXY_FAILED: 3}
+        harness.feed(connection, b"more")
+        harness.lose(connection, ConnectionLost())
+    assert harness.counters.ended == {End.PROXY_FAILED: 3}
     (event,) = events("proxy.failed")
     assert event["fault"] == fault
     assert event["since"] == 0
-    assert house.application.made == []
-    nothing_left(house)
+    assert harness.application.made == []
+    nothing_left(harness)
 
 
 def test_truncated_header_is_rejected(make: Make, events: Any) -> None:
     """PROXY protocol, section 2.2: "must also reject incoming connections containing partial
     protocol headers"."""
-    house = make()
-    connection, _ = house.connect(PROXY)
-    house.feed(connection, LINE[:-1])
-    house.half_close(connection)
-    house.lose(connection)
-    assert house.counters.ended == {End.PROXY_FAILED: 1}
+    harness = make()
+    connection, _ = harness.connect(PROXY)
+    harness.feed(connection, LINE[:-1])
+    harness.half_close(connection)
+    harness.lose(connection)
+    assert harness.counters.ended == {End.PROXY_FAILED: 1}
     (event,) = events("proxy.failed")
     assert event["fault"] == "cut-short"
-    nothing_left(house)
+    nothing_left(harness)
 
 
 @pytest.mark.parametrize("sent", [b"", LOCAL, SELF])
 def test_health_check_of_the_proxy_is_not_logged(make: Make, events: Any, sent: bytes) -> None:
     """HAProxy's ``check`` connects and closes; with ``check-send-proxy`` it sends LOCAL before."""
-    house = make(Told, access_log=True)
-    connection, _ = house.connect(PROXY)
+    harness = make(RecordingProtocol, access_log=True)
+    connection, _ = harness.connect(PROXY)
     if sent:
-        house.feed(connection, sent)
-    house.half_close(connection)
-    house.lose(connection)
-    assert house.counters.ended == {End.CLIENT: 1}
+        harness.feed(connection, sent)
+    harness.half_close(connection)
+    harness.lose(connection)
+    assert harness.counters.ended == {End.CLIENT: 1}
     assert events("proxy.failed") == events("connection.refused") == []
     assert len(events("connection.ended")) == (not sent)
-    nothing_left(house)
+    nothing_left(harness)
 
 
 @pytest.mark.parametrize("header", [LOCAL, version_1(None), SELF])
 def test_limits_by_address_do_not_apply_to_the_proxy(make: Make, header: bytes) -> None:
-    house = make(per_address=1, allow=NETWORKS.parse("192.0.2.0/24"), connections=3)
-    there = [house.connect(PROXY)[0] for _ in range(3)]
+    harness = make(per_address=1, allow=NETWORKS.parse("192.0.2.0/24"), connections=3)
+    there = [harness.connect(PROXY)[0] for _ in range(3)]
     for connection in there:
-        house.feed(connection, header + b"hello")
-    assert [made.received for made in house.application.made] == [b"hello"] * 3
+        harness.feed(connection, header + b"hello")
+    assert [made.received for made in harness.application.made] == [b"hello"] * 3
     assert {each.peer for each in there} == {"10.0.0.1:40000"}
     assert {each.proxy.local for each in there} == {header is LOCAL}
-    assert house.layer.admission.busiest == 0
-    house.lose(house.connect(PROXY)[0])
-    assert house.counters.refused == {Refusal.SERVICE_FULL: 1}
+    assert harness.layer.admission.busiest == 0
+    harness.lose(harness.connect(PROXY)[0])
+    assert harness.counters.refused == {Refusal.SERVICE_FULL: 1}
     for connection in there:
-        house.lose(connection)
-    nothing_left(house)
+        harness.lose(connection)
+    nothing_left(harness)
 
 
-@pytest.mark.parametrize(("header", "told"), [(LOCAL, 0), (SELF, 0), (LINE, 1)])
+@pytest.mark.parametrize(("header", "events_logged"), [(LOCAL, 0), (SELF, 0), (LINE, 1)])
 def test_idle_health_check_is_no_misbehaviour(
-    make: Make, events: Any, localhost: certificates.Made, header: bytes, told: int
+    make: Make, events: Any, localhost: certificates.Made, header: bytes, events_logged: int
 ) -> None:
-    house = make(tls=server_tls(localhost, Clock()))
-    connection, _ = house.connect(PROXY)
-    house.feed(connection, header)
-    house.clock.advance(10.1)
-    house.lose(connection, ConnectionLost())
-    assert house.counters.ended == {End.TLS_TIMEOUT: 1}
-    assert len(events("connection.misbehaved")) == told
+    harness = make(tls=server_tls(localhost, Clock()))
+    connection, _ = harness.connect(PROXY)
+    harness.feed(connection, header)
+    harness.clock.advance(10.1)
+    harness.lose(connection, ConnectionLost())
+    assert harness.counters.ended == {End.TLS_TIMEOUT: 1}
+    assert len(events("connection.misbehaved")) == events_logged
 
 
 def test_connection_without_header_counts_in_the_totals(make: Make) -> None:
-    house = make(connections=2)
-    waiting = [house.connect(PROXY)[0] for _ in range(2)]
-    house.lose(house.connect(PROXY)[0])
-    assert house.counters.refused == {Refusal.SERVICE_FULL: 1}
-    house.clock.advance(4.0)
+    harness = make(connections=2)
+    waiting = [harness.connect(PROXY)[0] for _ in range(2)]
+    harness.lose(harness.connect(PROXY)[0])
+    assert harness.counters.refused == {Refusal.SERVICE_FULL: 1}
+    harness.clock.advance(4.0)
     for connection in waiting:
-        house.lose(connection, ConnectionLost())
-    nothing_left(house)
+        harness.lose(connection, ConnectionLost())
+    nothing_left(harness)
 
 
 def test_limits_by_address_apply_to_the_client(make: Make, events: Any) -> None:
-    house = make(per_address=1, deny=NETWORKS.parse("192.0.2.9"))
-    one, _ = house.connect(PROXY)
-    house.feed(one, line("192.0.2.1"))
-    again, transport = house.connect(PROXY)
-    house.feed(again, line("192.0.2.1", 4712) + b"hello")
+    harness = make(per_address=1, deny=NETWORKS.parse("192.0.2.9"))
+    one, _ = harness.connect(PROXY)
+    harness.feed(one, line("192.0.2.1"))
+    again, transport = harness.connect(PROXY)
+    harness.feed(again, line("192.0.2.1", 4712) + b"hello")
     assert transport.value() == b"no: address-full"
     assert transport.disconnecting
-    denied, transport = house.connect(PROXY)
-    house.feed(denied, line("192.0.2.9"))
+    denied, transport = harness.connect(PROXY)
+    harness.feed(denied, line("192.0.2.9"))
     assert transport.value() == b"no: denied"
-    other, _ = house.connect(PROXY)
-    house.feed(other, line("192.0.2.2"))
-    assert len(house.application.made) == 2
-    assert house.counters.refused == {Refusal.ADDRESS_FULL: 1, Refusal.DENIED: 1}
+    other, _ = harness.connect(PROXY)
+    harness.feed(other, line("192.0.2.2"))
+    assert len(harness.application.made) == 2
+    assert harness.counters.refused == {Refusal.ADDRESS_FULL: 1, Refusal.DENIED: 1}
     assert [event["peer"] for event in events("connection.refused")] == [
         "192.0.2.1:4712",
         "192.0.2.9:4711",
     ]
     for connection in (again, denied):
-        house.lose(connection)
-    assert house.counters.ended == {End.REFUSED: 2}
-    house.lose(one)
-    third, _ = house.connect(PROXY)
-    house.feed(third, line("192.0.2.1"))
-    assert len(house.application.made) == 3
+        harness.lose(connection)
+    assert harness.counters.ended == {End.REFUSED: 2}
+    harness.lose(one)
+    third, _ = harness.connect(PROXY)
+    harness.feed(third, line("192.0.2.1"))
+    assert len(harness.application.made) == 3
     for connection in (other, third):
-        house.lose(connection)
-    nothing_left(house)
+        harness.lose(connection)
+    nothing_left(harness)
 
 
 def test_bans_apply_to_the_client(make: Make) -> None:
     bans = Bans(lambda: 0.0)
-    house = make(bans=bans)
+    harness = make(bans=bans)
     (network,) = NETWORKS.parse("192.0.2.0/24")
     bans.add(Ban(network, 0.0, None, "", "test"))
-    connection, transport = house.connect(PROXY)
-    house.feed(connection, LINE)
+    connection, transport = harness.connect(PROXY)
+    harness.feed(connection, LINE)
     assert transport.value() == b"no: banned"
-    house.lose(connection)
-    assert house.counters.refused == {Refusal.BANNED: 1}
-    nothing_left(house)
+    harness.lose(connection)
+    assert harness.counters.refused == {Refusal.BANNED: 1}
+    nothing_left(harness)
 
 
 def test_reload_of_limits_keeps_the_counts(make: Make) -> None:
-    house = make(per_address=1)
-    known, _ = house.connect(PROXY)
-    house.feed(known, line("2001:db8:1::1"))
-    local, _ = house.connect(PROXY)
-    house.feed(local, LOCAL)
-    waiting, _ = house.connect(PROXY)
-    house.layer.reconfigure(PolicySettings(per_address=1, ipv6_prefix=48), 0.0)
-    house.feed(waiting, line("2001:db8:1:1::1"))
-    assert house.counters.refused == {Refusal.ADDRESS_FULL: 1}
+    harness = make(per_address=1)
+    known, _ = harness.connect(PROXY)
+    harness.feed(known, line("2001:db8:1::1"))
+    local, _ = harness.connect(PROXY)
+    harness.feed(local, LOCAL)
+    waiting, _ = harness.connect(PROXY)
+    harness.layer.reconfigure(PolicySettings(per_address=1, ipv6_prefix=48), 0.0)
+    harness.feed(waiting, line("2001:db8:1:1::1"))
+    assert harness.counters.refused == {Refusal.ADDRESS_FULL: 1}
     for connection in (known, local, waiting):
-        house.lose(connection)
-    nothing_left(house)
+        harness.lose(connection)
+    nothing_left(harness)
 
 
 def test_access_log_has_client_and_proxy(make: Make, events: Any) -> None:
-    house = make(access_log=True, deny=NETWORKS.parse("192.0.2.9"))
-    connection, _ = house.connect(PROXY)
-    house.feed(connection, version_2(FOUR, unique_id=b"4F2A"))
-    house.lose(connection)
-    refused, _ = house.connect(PROXY)
-    house.feed(refused, line("192.0.2.9"))
-    house.lose(refused)
-    check, _ = house.connect(PROXY)
-    house.feed(check, LOCAL)
-    house.lose(check, ConnectionLost())
-    direct = House(access_log=True)
+    harness = make(access_log=True, deny=NETWORKS.parse("192.0.2.9"))
+    connection, _ = harness.connect(PROXY)
+    harness.feed(connection, version_2(FOUR, unique_id=b"4F2A"))
+    harness.lose(connection)
+    refused, _ = harness.connect(PROXY)
+    harness.feed(refused, line("192.0.2.9"))
+    harness.lose(refused)
+    check, _ = harness.connect(PROXY)
+    harness.feed(check, LOCAL)
+    harness.lose(check, ConnectionLost())
+    direct = LayerHarness(access_log=True)
     connection, _ = direct.connect()
     direct.lose(connection)
     behind, plain = events("connection.ended")
@@ -431,37 +435,37 @@ def test_access_log_has_client_and_proxy(make: Make, events: Any) -> None:
 
 
 def test_start_is_logged_once_the_client_is_known(make: Make, events: Any) -> None:
-    house = make(access_log=True, log_start=True, deny=NETWORKS.parse("192.0.2.9"))
-    connection, _ = house.connect(PROXY)
+    harness = make(access_log=True, log_start=True, deny=NETWORKS.parse("192.0.2.9"))
+    connection, _ = harness.connect(PROXY)
     assert events("connection.started") == []
-    house.feed(connection, version_2(FOUR, unique_id=b"4F2A"))
+    harness.feed(connection, version_2(FOUR, unique_id=b"4F2A"))
     for header in (line("192.0.2.9"), LOCAL):
-        other, _ = house.connect(PROXY)
-        house.feed(other, header)
-        house.lose(other, ConnectionLost())
+        other, _ = harness.connect(PROXY)
+        harness.feed(other, header)
+        harness.lose(other, ConnectionLost())
     (started,) = events("connection.started")
     assert formatEvent(started) == (
         "service test: connection 1 from 192.0.2.1:4711 started, proxy 10.0.0.1:40000 id 4F2A"
     )
-    house.lose(connection)
+    harness.lose(connection)
     (ended,) = events("connection.ended")
     assert ended["id"] == started["id"]
 
 
 def test_drain_does_not_wait_for_a_header(make: Make) -> None:
-    house = make()
-    connection, transport = house.connect(PROXY)
-    house.layer.drain(End.SHUTDOWN, 10.0)
+    harness = make()
+    connection, transport = harness.connect(PROXY)
+    harness.layer.drain(End.SHUTDOWN, 10.0)
     assert transport.aborted
-    house.lose(connection, ConnectionLost())
-    assert house.counters.ended == {End.SHUTDOWN: 1}
-    nothing_left(house)
+    harness.lose(connection, ConnectionLost())
+    assert harness.counters.ended == {End.SHUTDOWN: 1}
+    nothing_left(harness)
 
 
 @pytest.mark.parametrize("size", [1, 100_000])
 def test_tls_follows_the_header(make: Make, localhost: certificates.Made, size: int) -> None:
-    house = make(tls=server_tls(localhost, Clock()))
-    connection, transport = house.connect(PROXY)
+    harness = make(tls=server_tls(localhost, Clock()))
+    connection, transport = harness.connect(PROXY)
     client = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD))
     client.set_connect_state()
 
@@ -474,7 +478,7 @@ def test_tls_follows_the_header(make: Make, localhost: certificates.Made, size: 
 
     def feed(data: bytes) -> None:
         for at in range(0, len(data), size):
-            house.feed(connection, data[at : at + size])
+            harness.feed(connection, data[at : at + size])
 
     feed(LINE + shake_hands())
     while data := transport.empty():
@@ -482,45 +486,45 @@ def test_tls_follows_the_header(make: Make, localhost: certificates.Made, size: 
         feed(shake_hands())
     client.send(b"hello")
     feed(client.bio_read(1 << 16))
-    (protocol,) = house.application.made
+    (protocol,) = harness.application.made
     assert protocol.received == b"hello"
     known = IConnection(protocol.transport)
     assert known is connection
     assert (known.tls.version, known.peer) == ("TLSv1.3", "192.0.2.1:4711")
     assert protocol.transport.getPeer() == CLIENT
-    house.lose(connection)
-    nothing_left(house)
+    harness.lose(connection)
+    nothing_left(harness)
 
 
 def test_handshake_timeout_starts_after_the_header(
     make: Make, localhost: certificates.Made
 ) -> None:
-    house = make(tls=server_tls(localhost, Clock()), handshake=10.0, proxy_header=3.0)
-    connection, transport = house.connect(PROXY)
-    house.clock.advance(2.0)
-    house.feed(connection, LINE)
-    house.clock.advance(9.9)
+    harness = make(tls=server_tls(localhost, Clock()), handshake=10.0, proxy_header=3.0)
+    connection, transport = harness.connect(PROXY)
+    harness.clock.advance(2.0)
+    harness.feed(connection, LINE)
+    harness.clock.advance(9.9)
     assert not transport.aborted
-    house.clock.advance(0.2)
+    harness.clock.advance(0.2)
     assert transport.aborted
-    house.lose(connection, ConnectionLost())
-    assert house.counters.ended == {End.TLS_TIMEOUT: 1}
-    nothing_left(house)
+    harness.lose(connection, ConnectionLost())
+    assert harness.counters.ended == {End.TLS_TIMEOUT: 1}
+    nothing_left(harness)
 
 
 def test_refused_client_behind_a_proxy_with_tls_gets_no_plaintext(
     make: Make, localhost: certificates.Made
 ) -> None:
-    house = make(tls=server_tls(localhost, Clock()), deny=NETWORKS.parse("192.0.2.0/24"))
-    connection, transport = house.connect(PROXY)
-    house.feed(connection, LINE)
+    harness = make(tls=server_tls(localhost, Clock()), deny=NETWORKS.parse("192.0.2.0/24"))
+    connection, transport = harness.connect(PROXY)
+    harness.feed(connection, LINE)
     assert transport.disconnecting
     assert transport.value() == b""
-    house.lose(connection)
-    nothing_left(house)
+    harness.lose(connection)
+    nothing_left(harness)
 
 
-class Curt(HalfCloseable):
+class Curt(HalfCloseableRecorder):
     """Says what it has to say, and goes."""
 
     def connectionMade(self) -> None:
@@ -529,57 +533,57 @@ class Curt(HalfCloseable):
 
 
 def test_protocol_that_closes_at_once_gets_no_input(make: Make) -> None:
-    house = make(Curt)
-    connection, transport = house.connect(PROXY)
-    house.feed(connection, LINE + b"hello")
+    harness = make(Curt)
+    connection, transport = harness.connect(PROXY)
+    harness.feed(connection, LINE + b"hello")
     assert transport.value() == b"now"
     assert transport.disconnecting
-    (protocol,) = house.application.made
+    (protocol,) = harness.application.made
     assert protocol.received == b""
-    house.lose(connection)
-    assert house.counters.ended == {End.SERVER: 1}
-    nothing_left(house)
+    harness.lose(connection)
+    assert harness.counters.ended == {End.SERVER: 1}
+    nothing_left(harness)
 
 
 def test_half_close_after_the_header(make: Make) -> None:
-    house = make(HalfCloseable)
-    connection, _ = house.connect(PROXY)
-    house.feed(connection, LINE + b"hello")
-    house.half_close(connection)
-    (protocol,) = house.application.made
+    harness = make(HalfCloseableRecorder)
+    connection, _ = harness.connect(PROXY)
+    harness.feed(connection, LINE + b"hello")
+    harness.half_close(connection)
+    (protocol,) = harness.application.made
     assert (protocol.received, protocol.half_closed) == (b"hello", 1)
-    house.lose(connection, ConnectionDone())
-    nothing_left(house)
+    harness.lose(connection, ConnectionDone())
+    nothing_left(harness)
 
 
 def test_reload_can_enable_and_disable_headers(make: Make) -> None:
-    house = make()
-    house.factory.switch_to(ListenerFactory(house.layer))
-    connection, _ = house.connect()
-    house.feed(connection, LINE)
-    (protocol,) = house.application.made
+    harness = make()
+    harness.factory.switch_to(ListenerFactory(harness.layer))
+    connection, _ = harness.connect()
+    harness.feed(connection, LINE)
+    (protocol,) = harness.application.made
     assert protocol.received == LINE
-    house.factory.switch_to(
+    harness.factory.switch_to(
         ListenerFactory(
-            house.layer, ListenerOptions(proxies=Proxies(TrustedProxies(NETWORKS.parse(TRUSTED))))
+            harness.layer, ListenerOptions(proxies=Proxies(TrustedProxies(NETWORKS.parse(TRUSTED))))
         )
     )
-    house.connect()
-    assert house.counters.refused == {Refusal.UNTRUSTED_PROXY: 1}
+    harness.connect()
+    assert harness.counters.refused == {Refusal.UNTRUSTED_PROXY: 1}
 
 
 def test_replace_address_moves_the_slot_to_the_new_address(make: Make, events: Any) -> None:
     """IConnection.replace_address (WEBIRC)"""
     bans = Bans(lambda: 0.0)
-    house = make(per_address=1, deny=NETWORKS.parse("192.0.2.9"), bans=bans)
-    gateway, _ = house.connect(PROXY)
-    house.feed(gateway, line("198.51.100.1"))
+    harness = make(per_address=1, deny=NETWORKS.parse("192.0.2.9"), bans=bans)
+    gateway, _ = harness.connect(PROXY)
+    harness.feed(gateway, line("198.51.100.1"))
     assert gateway.replace_address(ip_address("192.0.2.1")) is None
     assert (str(gateway.address), gateway.peer) == ("192.0.2.1", "192.0.2.1:0")
     assert gateway.replace_address(ip_address("192.0.2.1")) is None
     # its own place is free again
-    again, _ = house.connect(PROXY)
-    house.feed(again, line("198.51.100.1"))
+    again, _ = harness.connect(PROXY)
+    harness.feed(again, line("198.51.100.1"))
     assert again.replace_address(ip_address("192.0.2.1")) is Refusal.ADDRESS_FULL
     assert again.replace_address(ip_address("192.0.2.9")) is Refusal.DENIED
     bans.add(Ban(NETWORKS.parse("2001:db8::/32")[0], 0.0, None, "", "test"))
@@ -593,5 +597,5 @@ def test_replace_address_moves_the_slot_to_the_new_address(make: Make, events: A
         "[2001:db8::1]:0",
     ]
     for connection in (gateway, again):
-        house.lose(connection)
-    nothing_left(house)
+        harness.lose(connection)
+    nothing_left(harness)

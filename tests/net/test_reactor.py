@@ -1,4 +1,4 @@
-"""The reactor, held to the tests that Twisted has for its own reactors."""
+"""The reactor passes the tests of Twisted's own reactors."""
 
 from __future__ import annotations
 

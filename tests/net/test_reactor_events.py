@@ -1,4 +1,4 @@
-"""The events of one poll: whom they reach, and what one failure costs the others."""
+"""Dispatch of the events of one poll: reused numbers, exceptions, failed turns."""
 
 from __future__ import annotations
 

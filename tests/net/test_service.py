@@ -1,4 +1,4 @@
-"""An open port that takes over another listener's words."""
+"""Open ports: reload of permissions, and the owner of UNIX sockets."""
 
 from __future__ import annotations
 

@@ -1,14 +1,23 @@
-"""Timeouts that nobody moves a timer for: first byte, session, a reader that stalls."""
+"""Timeouts: first byte, session, idle, stalled."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, cast
 
 import certificates
 import pytest
-from net.test_layer import FULL, House, LeanHouse, Told, flush, join, server_tls, tls_client
+from net.doubles import (
+    BOTH_KINDS,
+    FULL,
+    LayerHarness,
+    Make,
+    RecordingProtocol,
+    flush,
+    join,
+    server_tls,
+    tls_client,
+)
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
@@ -18,48 +27,46 @@ from tcpd.net.sweeper import Sweeper
 from tcpd.policy.reasons import End
 from tcpd.policy.workqueue import WorkQueue
 
-Make = Callable[..., House]
 
-
-@pytest.fixture(params=[House, LeanHouse], ids=["connection", "lean"])
+@pytest.fixture(**BOTH_KINDS)
 def make(request: pytest.FixtureRequest) -> Make:
     """Makes a layer, begun, whose connections are of one kind or the other."""
 
-    def made(*args: Any, **more: Any) -> House:
-        house: House = request.param(*args, **more)
-        house.layer.start()
-        return house
+    def made(*args: Any, **more: Any) -> LayerHarness:
+        harness: LayerHarness = request.param(*args, **more)
+        harness.layer.start()
+        return harness
 
     return made
 
 
-def wait(house: House, seconds: float, step: float = 1.0) -> None:
+def wait(harness: LayerHarness, seconds: float, step: float = 1.0) -> None:
     """Let time pass as a reactor does, step by step."""
     for _ in range(round(seconds / step)):
-        house.clock.advance(step)
+        harness.clock.advance(step)
 
 
 # --- the first byte ---
 
 
 def test_first_byte_timeout_is_logged_and_closes(make: Make) -> None:
-    house = make(first_byte=8.0)
-    connection, transport = house.connect()
+    harness = make(first_byte=8.0)
+    connection, transport = harness.connect()
     connection.write(b"welcome ")  # what the server says does not count
-    wait(house, 7)
+    wait(harness, 7)
     assert not transport.disconnecting
-    wait(house, 2)
+    wait(harness, 2)
     assert transport.value() == b"welcome bye: first-byte"
-    house.lose(connection)
-    assert house.counters.ended == {End.FIRST_BYTE: 1}
+    harness.lose(connection)
+    assert harness.counters.ended == {End.FIRST_BYTE: 1}
 
 
 def test_one_byte_satisfies_first_byte(make: Make) -> None:
-    house = make(first_byte=8.0)
-    connection, transport = house.connect()
-    wait(house, 7)
-    house.feed(connection, b".")
-    wait(house, 1000)
+    harness = make(first_byte=8.0)
+    connection, transport = harness.connect()
+    wait(harness, 7)
+    harness.feed(connection, b".")
+    wait(harness, 1000)
     assert not transport.disconnecting
 
 
@@ -69,57 +76,57 @@ def test_first_byte_counts_payload_after_the_tls_handshake(
 ) -> None:
     """RFC 8446 section 2: a client may send data with its Finished."""
     clock = Clock()
-    house = House(tls=server_tls(localhost, clock), clock=clock, first_byte=8.0)
-    house.layer.start()
-    told, client = tls_client(clock)
+    harness = LayerHarness(tls=server_tls(localhost, clock), clock=clock, first_byte=8.0)
+    harness.layer.start()
+    recorder, client = tls_client(clock)
     if together:
-        told.makeConnection = lambda transport: transport.write(b"hello")  # type: ignore[method-assign]
-    connection, pump = join(house, client)
+        recorder.makeConnection = lambda transport: transport.write(b"hello")  # type: ignore[method-assign]
+    connection, pump = join(harness, client)
     flush(pump, clock)
     assert connection.tls is not None
-    assert [made.received for made in house.application.made] == [b"hello" if together else b""]
+    assert [made.received for made in harness.application.made] == [b"hello" if together else b""]
     for _ in range(9):
         clock.advance(1)
     flush(pump, clock)
-    assert told.received == (b"" if together else b"bye: first-byte")
-    assert house.counters.ended == ({} if together else {End.FIRST_BYTE: 1})
+    assert recorder.received == (b"" if together else b"bye: first-byte")
+    assert harness.counters.ended == ({} if together else {End.FIRST_BYTE: 1})
 
 
 def test_first_byte_does_not_apply_to_the_handshake(localhost: certificates.Made) -> None:
-    house = House(tls=server_tls(localhost, Clock()), first_byte=2.0, handshake=10.0)
-    house.layer.start()
-    _, transport = house.connect()
-    wait(house, 9)
+    harness = LayerHarness(tls=server_tls(localhost, Clock()), first_byte=2.0, handshake=10.0)
+    harness.layer.start()
+    _, transport = harness.connect()
+    wait(harness, 9)
     assert not transport.aborted
-    wait(house, 1)
+    wait(harness, 1)
     assert transport.aborted
 
 
 def test_probe_of_a_tls_listener_is_closed_by_client(localhost: certificates.Made) -> None:
-    house = House(tls=server_tls(localhost, Clock()))
-    connection, _ = house.connect()
-    house.lose(connection)
-    assert house.counters.ended == {End.CLIENT: 1}
+    harness = LayerHarness(tls=server_tls(localhost, Clock()))
+    connection, _ = harness.connect()
+    harness.lose(connection)
+    assert harness.counters.ended == {End.CLIENT: 1}
 
 
 # --- the session ---
 
 
 def test_session_timeout_closes_a_busy_connection(make: Make) -> None:
-    house = make(session=80.0, idle=40.0)
-    connection, transport = house.connect()
+    harness = make(session=80.0, idle=40.0)
+    connection, transport = harness.connect()
     for _ in range(79):
-        wait(house, 1)
-        house.feed(connection, b".")
+        wait(harness, 1)
+        harness.feed(connection, b".")
     assert not transport.disconnecting
-    wait(house, 12)
+    wait(harness, 12)
     assert transport.value() == b"bye: session"
-    house.lose(connection)
-    assert house.counters.ended == {End.SESSION: 1}
+    harness.lose(connection)
+    assert harness.counters.ended == {End.SESSION: 1}
 
 
 @implementer(IBusy)
-class AtWork(Told):
+class AtWork(RecordingProtocol):
     """Reads nothing as long as it is at work."""
 
     busy = True
@@ -128,22 +135,22 @@ class AtWork(Told):
 def test_busy_time_does_not_count_as_idle(make: Make) -> None:
     """IBusy"""
     for limits in ({"idle": 8.0}, {"first_byte": 8.0}):
-        house = make(AtWork, stalled=0.0, **limits)
-        _, transport = house.connect()
-        wait(house, 100)
+        harness = make(AtWork, stalled=0.0, **limits)
+        _, transport = harness.connect()
+        wait(harness, 100)
         assert not transport.disconnecting
-        (protocol,) = house.application.made
+        (protocol,) = harness.application.made
         protocol.busy = False
-        wait(house, 7)
+        wait(harness, 7)
         assert not transport.disconnecting
-        wait(house, 3)
+        wait(harness, 3)
         assert transport.disconnecting
 
 
 def test_session_timeout_closes_a_busy_protocol(make: Make) -> None:
-    house = make(AtWork, session=80.0)
-    _, transport = house.connect()
-    wait(house, 91)
+    harness = make(AtWork, session=80.0)
+    _, transport = harness.connect()
+    wait(harness, 91)
     assert transport.disconnecting
 
 
@@ -152,36 +159,36 @@ def test_session_timeout_closes_a_busy_protocol(make: Make) -> None:
 
 def test_stalled_timeout_closes_a_client_that_does_not_read(make: Make) -> None:
     """Further writes do not reset it, as they do ``idle``."""
-    house = make(stalled=80.0, unsent=10 << 20)
-    connection, transport = house.connect()
+    harness = make(stalled=80.0, unsent=10 << 20)
+    connection, transport = harness.connect()
     connection.write(b"x" * FULL)
     for _ in range(79):
-        wait(house, 1)
+        wait(harness, 1)
         connection.write(b"more")
     assert not transport.aborted
-    wait(house, 21)
+    wait(harness, 21)
     assert transport.aborted, "with no words, which it would not read"
-    house.lose(connection)
-    assert house.counters.ended == {End.STALLED: 1}
+    harness.lose(connection)
+    assert harness.counters.ended == {End.STALLED: 1}
 
 
 def test_slow_reader_is_not_stalled(make: Make) -> None:
-    house = make(stalled=16.0, unsent=10 << 20)
-    connection, transport = house.connect()
+    harness = make(stalled=16.0, unsent=10 << 20)
+    connection, transport = harness.connect()
     for _ in range(40):
         connection.write(b"x" * FULL)
     for _ in range(40):
-        wait(house, 10, 2)
+        wait(harness, 10, 2)
         assert connection.pending
         transport.empty()
     assert not transport.aborted
 
 
 def test_empty_buffer_is_not_stalled(make: Make) -> None:
-    house = make(stalled=16.0)
-    connection, transport = house.connect()
+    harness = make(stalled=16.0)
+    connection, transport = harness.connect()
     connection.write(b"read at once")
-    wait(house, 1000)
+    wait(harness, 1000)
     assert not transport.disconnecting
 
 
@@ -189,49 +196,49 @@ def test_empty_buffer_is_not_stalled(make: Make) -> None:
 
 
 def test_no_timer_without_limits() -> None:
-    house = House(stalled=0.0)
-    house.layer.start()
-    assert not house.clock.getDelayedCalls()
-    connection, _ = house.connect()
-    assert house.layer.idle_for(connection) is None
+    harness = LayerHarness(stalled=0.0)
+    harness.layer.start()
+    assert not harness.clock.getDelayedCalls()
+    connection, _ = harness.connect()
+    assert harness.layer.idle_for(connection) is None
 
 
 def test_all_connections_share_one_timer(make: Make) -> None:
-    house = make(first_byte=5.0, session=60.0, idle=10.0)
+    harness = make(first_byte=5.0, session=60.0, idle=10.0)
     for _ in range(100):
-        house.connect()
-    assert len(house.clock.getDelayedCalls()) == 1
+        harness.connect()
+    assert len(harness.clock.getDelayedCalls()) == 1
 
 
 def test_reload_of_limits_keeps_the_idle_time(make: Make) -> None:
-    house = make(idle=80.0, stalled=0.0)
-    connection, transport = house.connect()
-    wait(house, 60, 10)
-    assert house.layer.idle_for(connection) == 60
-    house.layer.reconfigure(PolicySettings(first_byte=8.0, stalled=0.0), 80.0)
-    assert house.layer.idle_for(connection) == 60
-    house.layer.reconfigure(PolicySettings(stalled=0.0), 70.0)
-    wait(house, 30)
+    harness = make(idle=80.0, stalled=0.0)
+    connection, transport = harness.connect()
+    wait(harness, 60, 10)
+    assert harness.layer.idle_for(connection) == 60
+    harness.layer.reconfigure(PolicySettings(first_byte=8.0, stalled=0.0), 80.0)
+    assert harness.layer.idle_for(connection) == 60
+    harness.layer.reconfigure(PolicySettings(stalled=0.0), 70.0)
+    wait(harness, 30)
     assert transport.disconnecting
 
 
 def test_reload_starts_and_stops_the_sweeper(make: Make) -> None:
-    house = make(stalled=0.0)
-    _, transport = house.connect()
-    wait(house, 100)
-    house.layer.reconfigure(PolicySettings(stalled=0.0, session=50.0), 0.0)
-    wait(house, 7)
+    harness = make(stalled=0.0)
+    _, transport = harness.connect()
+    wait(harness, 100)
+    harness.layer.reconfigure(PolicySettings(stalled=0.0, session=50.0), 0.0)
+    wait(harness, 7)
     assert transport.disconnecting
-    house.layer.reconfigure(PolicySettings(stalled=0.0), 0.0)
-    _, later = house.connect()
-    wait(house, 1000, 100)
+    harness.layer.reconfigure(PolicySettings(stalled=0.0), 0.0)
+    _, later = harness.connect()
+    wait(harness, 1000, 100)
     assert not later.disconnecting
 
 
 def test_sweeps_are_at_most_ten_a_second(make: Make) -> None:
-    house = make(idle=0.001, stalled=0.0)
-    looks = house.clock.getDelayedCalls()
-    assert [look.getTime() - house.clock.seconds() for look in looks] == [pytest.approx(0.1)]
+    harness = make(idle=0.001, stalled=0.0)
+    looks = harness.clock.getDelayedCalls()
+    assert [look.getTime() - harness.clock.seconds() for look in looks] == [pytest.approx(0.1)]
 
 
 # --- many at once ---

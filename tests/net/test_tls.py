@@ -1,4 +1,4 @@
-"""Certificates to contexts."""
+"""Contexts from certificate files."""
 
 from __future__ import annotations
 

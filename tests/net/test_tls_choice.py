@@ -1,5 +1,4 @@
-"""Several certificates in one ``[tls:NAME]``: which one a client is shown, and that all else holds
-for whichever it is."""
+"""Several certificates in one ``[tls:NAME]``: selection, resumption and errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A TLS handshake that fails: OpenSSL's reason, and whose fault it is."""
+"""Classification of failed TLS handshakes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import certificates
 import pytest
-from net.test_layer import server_tls
+from net.doubles import server_tls
 from OpenSSL import SSL
 from twisted.internet.task import Clock
 

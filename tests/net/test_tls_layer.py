@@ -1,4 +1,4 @@
-"""The TLS layer, against OpenSSL's client in memory, however the stream is cut."""
+"""The TLS layer against OpenSSL's client, in memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from amounts import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from net.doubles import Client, MemoryReactor, MemorySocket
+from net.doubles import MemoryClient, MemoryReactor, MemorySocket
 from OpenSSL import SSL
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IHalfCloseableProtocol
@@ -73,7 +73,7 @@ class HalfCloseable(Echo):
         self.ends.append("write")
 
 
-class House:
+class TLSHarness:
     """A lean connection with TLS, and OpenSSL as its client."""
 
     def __init__(
@@ -111,7 +111,7 @@ class House:
         listener.accept_socket(sock, ("192.0.2.1", 1), TurnScheduler(self.reactor))
         (self.connection,) = layer.connections
         self.sock = sock
-        self.side = Client(self.reactor, sock)
+        self.side = MemoryClient(self.reactor, sock)
         self.side.connection = self.connection
         context = SSL.Context(SSL.TLS_CLIENT_METHOD)
         context.set_max_proto_version(version)
@@ -169,15 +169,15 @@ BOTH = pytest.mark.parametrize("version", [SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSIO
 
 @BOTH
 def test_message_is_one_record_and_one_send(localhost: certificates.Made, version: int) -> None:
-    house = House(localhost, version)
-    house.shake_hands()
+    harness = TLSHarness(localhost, version)
+    harness.shake_hands()
     for _ in range(3):
-        before = house.sock.sends
-        house.client.send(b"hello")
-        house.to_server(house.outgoing())
-        assert house.sock.sends == before + 1
-        assert house.read() == b"hello"
-    assert house.made[0].calls == 3
+        before = harness.sock.sends
+        harness.client.send(b"hello")
+        harness.to_server(harness.outgoing())
+        assert harness.sock.sends == before + 1
+        assert harness.read() == b"hello"
+    assert harness.made[0].calls == 3
 
 
 @BOTH
@@ -186,54 +186,54 @@ def test_message_is_one_record_and_one_send(localhost: certificates.Made, versio
 def test_any_segmentation_gives_the_same_bytes(
     localhost: certificates.Made, version: int, data: st.DataObject
 ) -> None:
-    house = House(localhost, version)
-    house.shake_hands()
+    harness = TLSHarness(localhost, version)
+    harness.shake_hands()
     sent = b""
     stream = b""
     for size in data.draw(st.lists(st.integers(1, 40_000), min_size=1, max_size=5)):
         text = bytes([size % 251]) * size
-        house.client.sendall(text)
-        stream += house.outgoing()
+        harness.client.sendall(text)
+        stream += harness.outgoing()
         sent += text
     at = 0
     received = b""
     while at < len(stream):
         size = data.draw(st.sampled_from([1, 2, 4, 5, 6, 30, 4096, 16_406, 70_000]))
-        house.to_server(stream[at : at + size])
-        received += house.read()
+        harness.to_server(stream[at : at + size])
+        received += harness.read()
         at += size
-    assert house.made[0].received == sent
+    assert harness.made[0].received == sent
     assert received == sent
 
 
 @BOTH
 def test_handshake_byte_by_byte(localhost: certificates.Made, version: int) -> None:
-    house = House(localhost, version)
+    harness = TLSHarness(localhost, version)
     for _ in range(6):
         with contextlib.suppress(SSL.WantReadError):
-            house.client.do_handshake()
-        for byte in house.outgoing():
-            house.to_server(bytes([byte]))
-        if data := house.side.empty():
-            house.client.bio_write(data)
-    house.client.send(b"hello")
-    for byte in house.outgoing():
-        house.to_server(bytes([byte]))
-    assert house.read() == b"hello"
+            harness.client.do_handshake()
+        for byte in harness.outgoing():
+            harness.to_server(bytes([byte]))
+        if data := harness.side.empty():
+            harness.client.bio_write(data)
+    harness.client.send(b"hello")
+    for byte in harness.outgoing():
+        harness.to_server(bytes([byte]))
+    assert harness.read() == b"hello"
 
 
 def test_large_writes_use_full_records(localhost: certificates.Made) -> None:
     """RFC 8446 section 5.1: "The length MUST NOT exceed 2^14 bytes." """
-    house = House(localhost)
-    house.shake_hands()
-    house.made[0].transport.write(b"x" * 300_000)
-    wire = house.side.value()
+    harness = TLSHarness(localhost)
+    harness.shake_hands()
+    harness.made[0].transport.write(b"x" * 300_000)
+    wire = harness.side.value()
     at = count = 0
     while at < len(wire):
         at += 5 + int.from_bytes(wire[at + 3 : at + 5], "big")
         count += 1
     assert count == -(-300_000 // 16384)
-    assert house.read() == b"x" * 300_000
+    assert harness.read() == b"x" * 300_000
 
 
 @BOTH
@@ -241,101 +241,101 @@ def test_close_waits_for_the_clients_close_notify(
     localhost: certificates.Made, version: int
 ) -> None:
     """RFC 8446 section 6.1: close_notify from both sides."""
-    house = House(localhost, version)
-    house.shake_hands()
-    transport = house.made[0].transport
+    harness = TLSHarness(localhost, version)
+    harness.shake_hands()
+    transport = harness.made[0].transport
     transport.write(b"bye")
     transport.loseConnection()
     transport.write(b"too late")
-    assert house.read() == b"bye"
-    assert not house.sock.closed
-    house.client.shutdown()
-    house.to_server(house.outgoing())
-    house.reactor.end_turn()
-    assert house.sock.closed
-    assert house.counters.ended == {End.SERVER: 1}
+    assert harness.read() == b"bye"
+    assert not harness.sock.closed
+    harness.client.shutdown()
+    harness.to_server(harness.outgoing())
+    harness.reactor.end_turn()
+    assert harness.sock.closed
+    assert harness.counters.ended == {End.SERVER: 1}
 
 
 @BOTH
 def test_clients_close_notify_is_answered(localhost: certificates.Made, version: int) -> None:
-    house = House(localhost, version)
-    house.shake_hands()
-    house.client.send(b"last words")
-    house.client.shutdown()
-    house.to_server(house.outgoing())
-    house.reactor.end_turn()
-    assert house.made[0].received == b"last words"
-    assert house.sock.closed
-    house.client.bio_write(house.sock.taken)
-    assert house.client.recv(100) == b"last words"
+    harness = TLSHarness(localhost, version)
+    harness.shake_hands()
+    harness.client.send(b"last words")
+    harness.client.shutdown()
+    harness.to_server(harness.outgoing())
+    harness.reactor.end_turn()
+    assert harness.made[0].received == b"last words"
+    assert harness.sock.closed
+    harness.client.bio_write(harness.sock.taken)
+    assert harness.client.recv(100) == b"last words"
     with pytest.raises(SSL.ZeroReturnError):
-        house.client.recv(1)
+        harness.client.recv(1)
 
 
 def test_ended_connection_has_no_reference_cycle(
     localhost: certificates.Made,
 ) -> None:
-    house = House(localhost)
-    house.shake_hands()
-    handle = weakref.ref(house.made.pop().transport.getHandle())
+    harness = TLSHarness(localhost)
+    harness.shake_hands()
+    handle = weakref.ref(harness.made.pop().transport.getHandle())
     assert handle() is not None
-    house.client.shutdown()
+    harness.client.shutdown()
     gc.disable()
     try:
-        house.to_server(house.outgoing())
-        house.reactor.end_turn()
-        assert house.sock.closed
+        harness.to_server(harness.outgoing())
+        harness.reactor.end_turn()
+        assert harness.sock.closed
         assert handle() is None
     finally:
         gc.enable()
 
 
 def test_corrupt_record_closes_the_connection(localhost: certificates.Made) -> None:
-    house = House(localhost)
-    house.shake_hands()
-    house.client.send(b"hello")
-    broken = bytearray(house.outgoing())
+    harness = TLSHarness(localhost)
+    harness.shake_hands()
+    harness.client.send(b"hello")
+    broken = bytearray(harness.outgoing())
     broken[-1] ^= 1
-    house.to_server(bytes(broken))
-    house.reactor.end_turn()
-    assert house.sock.closed
-    assert house.made[0].received == b""
-    assert house.made[0].lost is not None
-    assert house.made[0].lost.check(SSL.Error)
+    harness.to_server(bytes(broken))
+    harness.reactor.end_turn()
+    assert harness.sock.closed
+    assert harness.made[0].received == b""
+    assert harness.made[0].lost is not None
+    assert harness.made[0].lost.check(SSL.Error)
 
 
 def test_writes_before_the_starttls_handshake_are_buffered(
     localhost: certificates.Made,
 ) -> None:
-    house = House(localhost, starttls=True)
-    (protocol,) = house.made
+    harness = TLSHarness(localhost, starttls=True)
+    (protocol,) = harness.made
     IConnection(protocol.transport).start_tls()
     assert isinstance(protocol.transport, TLSLayer)
     protocol.transport.write(b"welcome")
-    assert house.side.value() == b""
-    house.pass_on_handshake()
-    assert house.client.recv(100) == b"welcome"
-    assert IConnection(protocol.transport) is house.connection
+    assert harness.side.value() == b""
+    harness.pass_on_handshake()
+    assert harness.client.recv(100) == b"welcome"
+    assert IConnection(protocol.transport) is harness.connection
 
 
 def test_close_before_the_starttls_handshake_follows_the_writes(
     localhost: certificates.Made,
 ) -> None:
-    house = House(localhost, starttls=True)
-    (protocol,) = house.made
+    harness = TLSHarness(localhost, starttls=True)
+    (protocol,) = harness.made
     IConnection(protocol.transport).start_tls()
     protocol.transport.write(b"welcome, ")
     protocol.transport.write(b"and goodbye")
     protocol.transport.loseConnection()
     protocol.transport.write(b"too late")
-    house.shake_hands()
-    assert house.heard == b"welcome, and goodbye"
-    assert not house.sock.closed
-    assert house.client.get_shutdown() & SSL.RECEIVED_SHUTDOWN
-    house.client.shutdown()
-    house.to_server(house.outgoing())
-    house.reactor.end_turn()
-    assert house.sock.closed
+    harness.shake_hands()
+    assert harness.heard == b"welcome, and goodbye"
+    assert not harness.sock.closed
+    assert harness.client.get_shutdown() & SSL.RECEIVED_SHUTDOWN
+    harness.client.shutdown()
+    harness.to_server(harness.outgoing())
+    harness.reactor.end_turn()
+    assert harness.sock.closed
 
 
 @BOTH
@@ -349,27 +349,27 @@ def test_close_in_connection_made_waits_for_close_notify(
             self.transport.write(b"noon")
             self.transport.loseConnection()
 
-    house = House(localhost, version)
-    factory: Any = house.connection.layer.factory
+    harness = TLSHarness(localhost, version)
+    factory: Any = harness.connection.layer.factory
     factory.buildProtocol = lambda addr: Brief()
-    house.shake_hands()
-    assert house.heard == b"noon"
-    house.reactor.end_turn()
-    assert not house.sock.closed
-    house.client.shutdown()
-    house.to_server(house.outgoing())
-    house.reactor.end_turn()
-    assert house.sock.closed
-    assert house.counters.ended == {End.SERVER: 1}
+    harness.shake_hands()
+    assert harness.heard == b"noon"
+    harness.reactor.end_turn()
+    assert not harness.sock.closed
+    harness.client.shutdown()
+    harness.to_server(harness.outgoing())
+    harness.reactor.end_turn()
+    assert harness.sock.closed
+    assert harness.counters.ended == {End.SERVER: 1}
 
 
 def test_close_before_the_handshake_aborts(localhost: certificates.Made) -> None:
-    house = House(localhost, starttls=True)
-    (protocol,) = house.made
+    harness = TLSHarness(localhost, starttls=True)
+    (protocol,) = harness.made
     IConnection(protocol.transport).start_tls()
     protocol.transport.loseConnection()
-    house.reactor.end_turn()
-    assert house.sock.reset
+    harness.reactor.end_turn()
+    assert harness.sock.reset
 
 
 # --- each direction ends by itself ---
@@ -377,20 +377,20 @@ def test_close_before_the_handshake_aborts(localhost: certificates.Made) -> None
 
 def half_closing(
     made: certificates.Made, version: int = SSL.TLS1_3_VERSION
-) -> tuple[House, HalfCloseable]:
+) -> tuple[TLSHarness, HalfCloseable]:
     """A conversation whose protocol knows of half-close."""
-    house = House(made, version, protocol=HalfCloseable)
-    house.shake_hands()
-    (protocol,) = house.made
+    harness = TLSHarness(made, version, protocol=HalfCloseable)
+    harness.shake_hands()
+    (protocol,) = harness.made
     assert isinstance(protocol, HalfCloseable)
-    return house, protocol
+    return harness, protocol
 
 
-def say_and_end(house: House, text: bytes) -> None:
+def say_and_end(harness: TLSHarness, text: bytes) -> None:
     """The client says it, and close_notify behind it."""
-    house.client.send(text)
-    house.client.shutdown()
-    house.to_server(house.outgoing())
+    harness.client.send(text)
+    harness.client.shutdown()
+    harness.to_server(harness.outgoing())
 
 
 @BOTH
@@ -399,22 +399,22 @@ def test_client_can_read_after_its_close_notify(
     localhost: certificates.Made, version: int, fin: bool
 ) -> None:
     """RFC 8446 section 6.1: closing one direction "does not have any effect on its read side"."""
-    house, protocol = half_closing(localhost, version)
-    say_and_end(house, b"question")
+    harness, protocol = half_closing(localhost, version)
+    say_and_end(harness, b"question")
     if fin:
-        house.end_of_wire()
+        harness.end_of_wire()
     assert (protocol.received, protocol.ends) == (b"question", ["read"])
-    assert not house.sock.closed
+    assert not harness.sock.closed
     protocol.transport.write(b"ans")
-    assert house.read() == b"ans"
+    assert harness.read() == b"ans"
     protocol.transport.write(b"wer")
     protocol.transport.loseConnection()
-    house.reactor.end_turn()
-    assert house.sock.closed
-    assert not house.sock.reset
-    assert house.read() == b"wer"
-    assert house.client.get_shutdown() & SSL.RECEIVED_SHUTDOWN
-    assert house.counters.ended == {End.CLIENT: 1}
+    harness.reactor.end_turn()
+    assert harness.sock.closed
+    assert not harness.sock.reset
+    assert harness.read() == b"wer"
+    assert harness.client.get_shutdown() & SSL.RECEIVED_SHUTDOWN
+    assert harness.counters.ended == {End.CLIENT: 1}
     assert protocol.lost is not None
     assert protocol.lost.check(ConnectionLost) is None
 
@@ -423,13 +423,13 @@ def test_client_can_read_after_its_close_notify(
 def test_data_after_close_notify_is_ignored(localhost: certificates.Made, version: int) -> None:
     """RFC 8446 section 6.1: "Any data received after a closure alert has been received MUST be
     ignored." """
-    house, protocol = half_closing(localhost, version)
-    say_and_end(house, b"all")
-    house.to_server(b"anything")
+    harness, protocol = half_closing(localhost, version)
+    say_and_end(harness, b"all")
+    harness.to_server(b"anything")
     assert (protocol.received, protocol.ends) == (b"all", ["read"])
-    assert not house.sock.closed
+    assert not harness.sock.closed
     protocol.transport.write(b"answer")
-    assert house.read() == b"answer"
+    assert harness.read() == b"answer"
 
 
 @BOTH
@@ -438,38 +438,38 @@ def test_our_close_notify_ends_our_direction_only(
 ) -> None:
     """RFC 8446 section 6.1: "Each party MUST send a "close_notify" alert before closing its write
     side of the connection"."""
-    house, protocol = half_closing(localhost, version)
+    harness, protocol = half_closing(localhost, version)
     protocol.transport.write(b"last")
     protocol.transport.loseWriteConnection()
     protocol.transport.write(b"too late")
-    assert house.read() == b"last"
-    assert house.client.get_shutdown() & SSL.RECEIVED_SHUTDOWN
+    assert harness.read() == b"last"
+    assert harness.client.get_shutdown() & SSL.RECEIVED_SHUTDOWN
     assert protocol.ends == ["write"]
-    assert not house.sock.closed
-    house.client.send(b"still here")
-    house.to_server(house.outgoing())
+    assert not harness.sock.closed
+    harness.client.send(b"still here")
+    harness.to_server(harness.outgoing())
     assert protocol.received == b"still here"
-    house.client.shutdown()
-    house.to_server(house.outgoing())
+    harness.client.shutdown()
+    harness.to_server(harness.outgoing())
     assert protocol.ends == ["write", "read"]
     protocol.transport.loseConnection()
-    house.reactor.end_turn()
-    assert house.sock.closed
-    assert not house.reactor.getDelayedCalls(), "nothing of it stays behind"
+    harness.reactor.end_turn()
+    assert harness.sock.closed
+    assert not harness.reactor.getDelayedCalls(), "nothing of it stays behind"
 
 
 def test_half_close_before_the_starttls_handshake_follows_the_writes(
     localhost: certificates.Made,
 ) -> None:
-    house = House(localhost, starttls=True, protocol=HalfCloseable)
-    (protocol,) = house.made
+    harness = TLSHarness(localhost, starttls=True, protocol=HalfCloseable)
+    (protocol,) = harness.made
     IConnection(protocol.transport).start_tls()
     protocol.transport.write(b"welcome")
     protocol.transport.loseWriteConnection()
-    house.shake_hands()
-    assert house.heard == b"welcome"
-    assert house.client.get_shutdown() & SSL.RECEIVED_SHUTDOWN
-    assert not house.sock.closed
+    harness.shake_hands()
+    assert harness.heard == b"welcome"
+    assert harness.client.get_shutdown() & SSL.RECEIVED_SHUTDOWN
+    assert not harness.sock.closed
 
 
 @BOTH
@@ -479,36 +479,36 @@ def test_end_without_close_notify_is_truncation(
     localhost: certificates.Made, version: int, protocol: type[Echo], cut: int
 ) -> None:
     """RFC 8446 section 6.1: close_notify is there "to avoid truncation attacks"."""
-    house = House(localhost, version, protocol=protocol)
-    house.shake_hands()
-    house.client.send(b"pay ann 100")
-    house.to_server(house.outgoing())
-    house.client.send(b" euros, or rather 10")
-    wire = house.outgoing()
+    harness = TLSHarness(localhost, version, protocol=protocol)
+    harness.shake_hands()
+    harness.client.send(b"pay ann 100")
+    harness.to_server(harness.outgoing())
+    harness.client.send(b" euros, or rather 10")
+    wire = harness.outgoing()
     if cut:
-        house.to_server(wire[:-cut])
-    house.end_of_wire()
-    (made,) = house.made
+        harness.to_server(wire[:-cut])
+    harness.end_of_wire()
+    (made,) = harness.made
     assert made.received == b"pay ann 100"
     assert getattr(made, "ends", []) == []
     assert made.lost is not None
     assert made.lost.check(ConnectionLost)
-    assert house.counters.ended == {End.TRUNCATED: 1}
+    assert harness.counters.ended == {End.TRUNCATED: 1}
 
 
 def test_close_without_close_notify_after_ours_is_orderly(
     localhost: certificates.Made,
 ) -> None:
     """RFC 8446 section 6.1"""
-    house = House(localhost)
-    house.shake_hands()
-    (made,) = house.made
+    harness = TLSHarness(localhost)
+    harness.shake_hands()
+    (made,) = harness.made
     made.transport.loseConnection()
-    house.end_of_wire()
-    assert house.sock.closed
+    harness.end_of_wire()
+    assert harness.sock.closed
     assert made.lost is not None
     assert made.lost.check(ConnectionLost) is None
-    assert End.TRUNCATED not in house.counters.ended
+    assert End.TRUNCATED not in harness.counters.ended
 
 
 @pytest.mark.parametrize("says_goodbye", [True, False])
@@ -516,19 +516,19 @@ def test_reset_after_our_close_notify_is_orderly(
     localhost: certificates.Made, says_goodbye: bool
 ) -> None:
     """RFC 9293 section 3.10.4: a client that closes with our close_notify unread sends a reset."""
-    house, protocol = half_closing(localhost)
+    harness, protocol = half_closing(localhost)
     protocol.transport.write(b"all of it")
     protocol.transport.loseWriteConnection()
-    house.reactor.end_turn()
+    harness.reactor.end_turn()
     if says_goodbye:
-        house.client.shutdown()
-        house.to_server(house.outgoing())
-    house.sock.incoming.append(ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"))
-    house.connection.doRead()
-    assert house.sock.closed
+        harness.client.shutdown()
+        harness.to_server(harness.outgoing())
+    harness.sock.incoming.append(ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"))
+    harness.connection.doRead()
+    assert harness.sock.closed
     assert protocol.lost is not None
     assert protocol.lost.check(ConnectionLost)
-    assert house.counters.ended == {End.CLIENT: 1}
+    assert harness.counters.ended == {End.CLIENT: 1}
 
 
 @BOTH
@@ -536,20 +536,20 @@ def test_reset_connection_sends_all_data_without_close_notify(
     localhost: certificates.Made, version: int
 ) -> None:
     """docs/decisions/0003"""
-    house, protocol = half_closing(localhost, version)
-    house.sock.room = 1000
+    harness, protocol = half_closing(localhost, version)
+    harness.sock.room = 1000
     protocol.transport.write(b"x" * 5000)
     protocol.transport.resetConnection()
     protocol.transport.write(b"too late")
-    house.reactor.end_turn()
-    assert not house.sock.closed
+    harness.reactor.end_turn()
+    assert not harness.sock.closed
     received = b""
-    while not house.sock.closed:
-        received += house.read()
-    received += house.read()
+    while not harness.sock.closed:
+        received += harness.read()
+    received += harness.read()
     assert received == b"x" * 5000
-    assert house.sock.reset
-    assert not house.client.get_shutdown() & SSL.RECEIVED_SHUTDOWN
+    assert harness.sock.reset
+    assert not harness.client.get_shutdown() & SSL.RECEIVED_SHUTDOWN
 
 
 def test_reset_in_data_received_sends_all_data(
@@ -560,13 +560,13 @@ def test_reset_in_data_received_sends_all_data(
             self.transport.write(data)
             self.transport.resetConnection()
 
-    house = House(localhost, protocol=Curt)
-    house.shake_hands()
-    house.client.send(b"hello")
-    house.to_server(house.outgoing())
-    house.reactor.end_turn()
-    assert house.read() == b"hello"
-    assert house.sock.reset
+    harness = TLSHarness(localhost, protocol=Curt)
+    harness.shake_hands()
+    harness.client.send(b"hello")
+    harness.to_server(harness.outgoing())
+    harness.reactor.end_turn()
+    assert harness.read() == b"hello"
+    assert harness.sock.reset
 
 
 class Busy:
@@ -583,25 +583,25 @@ class Busy:
 
 
 def test_handshake_goes_through_the_work_queue(localhost: certificates.Made) -> None:
-    house = House(localhost)
-    house.work.run(Busy(house.reactor))
+    harness = TLSHarness(localhost)
+    harness.work.run(Busy(harness.reactor))
     with contextlib.suppress(SSL.WantReadError):
-        house.client.do_handshake()
-    house.to_server(house.outgoing())
-    assert house.connection not in house.reactor.readers
-    assert house.sock.taken == b""
-    house.reactor.end_turn()
-    assert house.connection in house.reactor.readers
-    house.client.bio_write(house.side.empty())
-    house.shake_hands()
-    house.client.send(b"hello")
-    house.to_server(house.outgoing())
-    assert house.read() == b"hello"
+        harness.client.do_handshake()
+    harness.to_server(harness.outgoing())
+    assert harness.connection not in harness.reactor.readers
+    assert harness.sock.taken == b""
+    harness.reactor.end_turn()
+    assert harness.connection in harness.reactor.readers
+    harness.client.bio_write(harness.side.empty())
+    harness.shake_hands()
+    harness.client.send(b"hello")
+    harness.to_server(harness.outgoing())
+    assert harness.read() == b"hello"
 
 
 def test_client_handshake_goes_through_the_work_queue(localhost: certificates.Made) -> None:
-    house = House(localhost)
-    house.work.run(Busy(house.reactor))
+    harness = TLSHarness(localhost)
+    harness.work.run(Busy(harness.reactor))
     below: Any = StringTransport()
     owner: Any = None
 
@@ -610,10 +610,10 @@ def test_client_handshake_goes_through_the_work_queue(localhost: certificates.Ma
         made.set_connect_state()
         return made
 
-    layer = TLSLayer(below, make, owner, house.work)
+    layer = TLSLayer(below, make, owner, harness.work)
     layer.begin()
     assert below.value() == b""
-    house.reactor.end_turn()
+    harness.reactor.end_turn()
     handshake = b"\x16"  # the type of the record: RFC 8446 section 5.1
     assert below.value()[:1] == handshake
 
@@ -621,21 +621,21 @@ def test_client_handshake_goes_through_the_work_queue(localhost: certificates.Ma
 def test_large_input_and_its_end_go_through_the_work_queue(
     localhost: certificates.Made,
 ) -> None:
-    house = House(localhost, protocol=HalfCloseable)
-    house.shake_hands()
-    house.client.sendall(b"x" * 200_000)
-    house.client.shutdown()
-    house.work.run(Busy(house.reactor))
-    house.to_server(house.outgoing())
-    (protocol,) = house.made
+    harness = TLSHarness(localhost, protocol=HalfCloseable)
+    harness.shake_hands()
+    harness.client.sendall(b"x" * 200_000)
+    harness.client.shutdown()
+    harness.work.run(Busy(harness.reactor))
+    harness.to_server(harness.outgoing())
+    (protocol,) = harness.made
     assert protocol.received == b""
-    assert house.connection not in house.reactor.readers
+    assert harness.connection not in harness.reactor.readers
     protocol.transport.pauseProducing()
     protocol.transport.resumeProducing()
-    assert house.connection not in house.reactor.readers
-    house.to_server(b"")
+    assert harness.connection not in harness.reactor.readers
+    harness.to_server(b"")
     assert isinstance(protocol, HalfCloseable)
-    house.reactor.end_turn()
+    harness.reactor.end_turn()
     assert protocol.received == b"x" * 200_000
     assert protocol.ends == ["read"]
 
@@ -643,29 +643,29 @@ def test_large_input_and_its_end_go_through_the_work_queue(
 def test_paused_protocol_stays_paused_after_queued_work(
     localhost: certificates.Made,
 ) -> None:
-    house = House(localhost)
-    house.shake_hands()
-    house.client.sendall(b"x" * 200_000)
-    house.work.run(Busy(house.reactor))
-    house.to_server(house.outgoing())
-    house.made[0].transport.pauseProducing()
-    house.reactor.end_turn()
-    assert house.made[0].received == b"x" * 200_000
-    assert house.connection not in house.reactor.readers
-    house.made[0].transport.resumeProducing()
-    assert house.connection in house.reactor.readers
+    harness = TLSHarness(localhost)
+    harness.shake_hands()
+    harness.client.sendall(b"x" * 200_000)
+    harness.work.run(Busy(harness.reactor))
+    harness.to_server(harness.outgoing())
+    harness.made[0].transport.pauseProducing()
+    harness.reactor.end_turn()
+    assert harness.made[0].received == b"x" * 200_000
+    assert harness.connection not in harness.reactor.readers
+    harness.made[0].transport.resumeProducing()
+    assert harness.connection in harness.reactor.readers
 
 
 def test_lost_connection_leaves_the_work_queue(localhost: certificates.Made) -> None:
-    house = House(localhost)
-    house.work.run(Busy(house.reactor))
+    harness = TLSHarness(localhost)
+    harness.work.run(Busy(harness.reactor))
     with contextlib.suppress(SSL.WantReadError):
-        house.client.do_handshake()
-    house.to_server(house.outgoing())
-    assert len(house.work) == 1
-    house.sock.incoming.append(ConnectionResetError())
-    house.connection.connectionLost(Failure(ConnectionLost()))  # type: ignore[attr-defined]
-    assert len(house.work) == 0
+        harness.client.do_handshake()
+    harness.to_server(harness.outgoing())
+    assert len(harness.work) == 1
+    harness.sock.incoming.append(ConnectionResetError())
+    harness.connection.connectionLost(Failure(ConnectionLost()))  # type: ignore[attr-defined]
+    assert len(harness.work) == 0
 
 
 def test_exception_in_queued_work_aborts_that_connection_only(
@@ -675,12 +675,12 @@ def test_exception_in_queued_work_aborts_that_connection_only(
         def dataReceived(self, data: bytes) -> None:
             raise ZeroDivisionError("a bug")
 
-    house = House(localhost, protocol=Failing)
-    house.shake_hands()
-    house.client.sendall(b"x" * 200_000)
-    house.work.run(Busy(house.reactor))
-    house.to_server(house.outgoing())
-    house.reactor.end_turn()
+    harness = TLSHarness(localhost, protocol=Failing)
+    harness.shake_hands()
+    harness.client.sendall(b"x" * 200_000)
+    harness.work.run(Busy(harness.reactor))
+    harness.to_server(harness.outgoing())
+    harness.reactor.end_turn()
     [event] = logged_failures.expect("a bug")
     assert event["event_id"] == "connection.failed"
-    assert house.sock.closed
+    assert harness.sock.closed

@@ -1,4 +1,4 @@
-"""Names to certificates, by the rules that clients compare by."""
+"""Selection of certificates by SNI."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is particular to the lean transport: few system calls, and errors at every one of them."""
+"""The transport on a socket: number of system calls, and their errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from net.doubles import Client, MemoryReactor, MemorySocket
+from net.doubles import MemoryClient, MemoryReactor, MemorySocket
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IConsumer,
@@ -66,7 +66,7 @@ class Recorder(Protocol):
         self.events.append(reason.type)
 
 
-class House:
+class SocketHarness:
     """One lean connection in memory."""
 
     def __init__(self, **policy: Any) -> None:
@@ -92,7 +92,7 @@ class House:
         assert isinstance(connection, SocketConnection)
         self.connection = connection
         self.protocol: Any = connection.inner
-        self.client = Client(self.reactor, self.sock)
+        self.client = MemoryClient(self.reactor, self.sock)
         self.client.connection = connection
 
     def receive(self, item: bytes | OSError) -> None:
@@ -113,100 +113,100 @@ def test_connection_provides_its_interfaces() -> None:
 
 
 def test_writes_in_data_received_are_one_send() -> None:
-    house = House()
+    harness = SocketHarness()
 
     def react(data: bytes) -> None:
         for _ in range(10):
-            house.protocol.transport.write(data)
-        assert house.sock.sends == 0
+            harness.protocol.transport.write(data)
+        assert harness.sock.sends == 0
 
-    house.protocol.react = react
-    house.receive(b"x")
-    assert (house.sock.taken, house.sock.sends) == (b"x" * 10, 1)
-    assert not house.reactor.writers
-    assert not house.reactor.written
+    harness.protocol.react = react
+    harness.receive(b"x")
+    assert (harness.sock.taken, harness.sock.sends) == (b"x" * 10, 1)
+    assert not harness.reactor.writers
+    assert not harness.reactor.written
 
 
 def test_writes_by_others_are_one_send_at_the_end_of_the_turn() -> None:
-    house = House()
+    harness = SocketHarness()
     for _ in range(10):
-        house.connection.write(b"y")
-    assert house.sock.sends == 0
-    house.reactor.end_turn()
-    assert (house.sock.taken, house.sock.sends) == (b"y" * 10, 1)
+        harness.connection.write(b"y")
+    assert harness.sock.sends == 0
+    harness.reactor.end_turn()
+    assert (harness.sock.taken, harness.sock.sends) == (b"y" * 10, 1)
 
 
 def test_send_now_sends_at_once() -> None:
-    house = House()
-    house.connection.send_now(b"one")
-    assert (house.sock.taken, house.sock.sends) == (b"one", 1)
-    assert not house.reactor.written
-    assert house.connection.bytes_out == house.counters.bytes_out == 3
+    harness = SocketHarness()
+    harness.connection.send_now(b"one")
+    assert (harness.sock.taken, harness.sock.sends) == (b"one", 1)
+    assert not harness.reactor.written
+    assert harness.connection.bytes_out == harness.counters.bytes_out == 3
 
 
 def test_send_now_keeps_the_order() -> None:
-    house = House()
-    house.connection.write(b"one ")
-    house.connection.send_now(b"two ")
-    assert house.sock.sends == 0
-    house.reactor.end_turn()
-    assert (house.sock.taken, house.sock.sends) == (b"one two ", 1)
-    house.protocol.react = house.connection.send_now
-    house.receive(b"three")
-    assert house.sock.taken == b"one two three"
-    house.connection.loseConnection()
-    house.connection.send_now(b"four")
-    house.reactor.end_turn()
-    house.connection.send_now(b"five")
-    assert house.sock.taken == b"one two three"
-    assert house.connection.bytes_out == 13
+    harness = SocketHarness()
+    harness.connection.write(b"one ")
+    harness.connection.send_now(b"two ")
+    assert harness.sock.sends == 0
+    harness.reactor.end_turn()
+    assert (harness.sock.taken, harness.sock.sends) == (b"one two ", 1)
+    harness.protocol.react = harness.connection.send_now
+    harness.receive(b"three")
+    assert harness.sock.taken == b"one two three"
+    harness.connection.loseConnection()
+    harness.connection.send_now(b"four")
+    harness.reactor.end_turn()
+    harness.connection.send_now(b"five")
+    assert harness.sock.taken == b"one two three"
+    assert harness.connection.bytes_out == 13
 
 
 def test_unsent_bytes_wait_for_the_socket() -> None:
-    house = House()
-    house.connection.send_now(b"x" * 60_000)
-    house.connection.send_now(b"y" * 60_000)
-    assert house.reactor.writers == {house.connection}
-    house.connection.send_now(b"z" * 60_000)
-    assert b"".join(house.client.empty() for _ in range(3)) == b"".join(
+    harness = SocketHarness()
+    harness.connection.send_now(b"x" * 60_000)
+    harness.connection.send_now(b"y" * 60_000)
+    assert harness.reactor.writers == {harness.connection}
+    harness.connection.send_now(b"z" * 60_000)
+    assert b"".join(harness.client.empty() for _ in range(3)) == b"".join(
         letter * 60_000 for letter in (b"x", b"y", b"z")
     )
-    assert not house.reactor.writers
+    assert not harness.reactor.writers
 
 
 def test_send_now_is_bounded_too() -> None:
-    house = House(unsent=100_000)
+    harness = SocketHarness(unsent=100_000)
     for _ in range(10):
-        house.connection.send_now(b"x" * 60_000)
-    house.reactor.end_turn()
-    assert house.sock.closed
-    assert house.counters.ended == {End.SLOW_READER: 1}
+        harness.connection.send_now(b"x" * 60_000)
+    harness.reactor.end_turn()
+    assert harness.sock.closed
+    assert harness.counters.ended == {End.SLOW_READER: 1}
 
 
 def test_send_now_error_is_reported_in_a_later_turn() -> None:
-    house = House()
+    harness = SocketHarness()
 
     def broken(data: bytes) -> int:
         raise BrokenPipeError
 
-    house.sock.send = broken  # type: ignore[method-assign]
-    house.connection.send_now(b"x")
-    assert house.protocol.events == ["made"], "not from within the write"
-    house.reactor.end_turn()
-    assert len(house.protocol.events) == 2
-    assert house.counters.ended == {End.LOST: 1}
+    harness.sock.send = broken  # type: ignore[method-assign]
+    harness.connection.send_now(b"x")
+    assert harness.protocol.events == ["made"], "not from within the write"
+    harness.reactor.end_turn()
+    assert len(harness.protocol.events) == 2
+    assert harness.counters.ended == {End.LOST: 1}
 
 
 def test_writer_is_registered_only_after_a_full_buffer() -> None:
-    house = House()
-    house.connection.write(b"x" * 60_000)
-    house.reactor.end_turn()
-    assert not house.reactor.writers
-    house.connection.write(b"y" * 60_000)
-    house.reactor.end_turn()
-    assert house.reactor.writers == {house.connection}
-    assert house.client.empty() + house.client.empty() == b"x" * 60_000 + b"y" * 60_000
-    assert not house.reactor.writers
+    harness = SocketHarness()
+    harness.connection.write(b"x" * 60_000)
+    harness.reactor.end_turn()
+    assert not harness.reactor.writers
+    harness.connection.write(b"y" * 60_000)
+    harness.reactor.end_turn()
+    assert harness.reactor.writers == {harness.connection}
+    assert harness.client.empty() + harness.client.empty() == b"x" * 60_000 + b"y" * 60_000
+    assert not harness.reactor.writers
 
 
 @given(
@@ -214,227 +214,229 @@ def test_writer_is_registered_only_after_a_full_buffer() -> None:
     st.lists(st.integers(min_value=1, max_value=50), min_size=1, max_size=30),
 )
 def test_partial_sends_keep_the_order(pieces: list[bytes], rooms: list[int]) -> None:
-    house = House()
+    harness = SocketHarness()
     taken = b""
     room = itertools.cycle(rooms)
     for piece in pieces:
-        house.sock.room = next(room)
-        house.connection.write(piece)
-        taken += house.client.empty()
+        harness.sock.room = next(room)
+        harness.connection.write(piece)
+        taken += harness.client.empty()
     for _ in range(5000):
         if len(taken) == sum(map(len, pieces)):
             break
-        house.sock.room = next(room)
-        taken += house.client.empty()
+        harness.sock.room = next(room)
+        taken += harness.client.empty()
     assert taken == b"".join(pieces)
-    assert house.connection._pending == 0
+    assert harness.connection._pending == 0
 
 
 def test_mutable_buffer_is_copied() -> None:
-    house = House()
+    harness = SocketHarness()
     data: Any = bytearray(b"before")
-    house.connection.write(data)
+    harness.connection.write(data)
     data[:] = b"after!"
-    assert house.client.value() == b"before"
+    assert harness.client.value() == b"before"
 
 
 @pytest.mark.parametrize("error", [errno.ECONNRESET, errno.ETIMEDOUT, errno.EHOSTUNREACH])
 def test_recv_error_closes_the_connection(error: int) -> None:
-    house = House()
-    house.receive(OSError(error, "gone"))
-    assert house.protocol.events == ["made", ConnectionLost]
-    assert house.sock.closed
-    assert house.counters.ended == {End.LOST: 1}
-    assert not house.reactor.readers
+    harness = SocketHarness()
+    harness.receive(OSError(error, "gone"))
+    assert harness.protocol.events == ["made", ConnectionLost]
+    assert harness.sock.closed
+    assert harness.counters.ended == {End.LOST: 1}
+    assert not harness.reactor.readers
 
 
 def test_spurious_read_event_is_ignored() -> None:
-    house = House()
-    house.connection.doRead()
-    assert house.protocol.events == ["made"]
+    harness = SocketHarness()
+    harness.connection.doRead()
+    assert harness.protocol.events == ["made"]
 
 
 def test_send_error_is_reported_in_a_later_turn() -> None:
-    house = House()
+    harness = SocketHarness()
 
     def broken(data: bytes) -> int:
         raise BrokenPipeError
 
-    house.sock.send = broken  # type: ignore[method-assign]
-    house.connection.write(b"x" * 100_000)
-    assert house.protocol.events == ["made"], "not from within write"
-    house.reactor.end_turn()
-    assert len(house.protocol.events) == 2
-    assert house.sock.closed
-    assert house.counters.ended == {End.LOST: 1}
+    harness.sock.send = broken  # type: ignore[method-assign]
+    harness.connection.write(b"x" * 100_000)
+    assert harness.protocol.events == ["made"], "not from within write"
+    harness.reactor.end_turn()
+    assert len(harness.protocol.events) == 2
+    assert harness.sock.closed
+    assert harness.counters.ended == {End.LOST: 1}
 
 
 def test_half_close_is_reported_and_output_is_sent() -> None:
-    house = House()
-    house.receive(b"")
-    assert house.protocol.events == ["made", "half-closed"]
-    assert not house.reactor.readers
-    house.protocol.transport.resumeProducing()
-    assert not house.reactor.readers, "there is nothing more to read"
-    house.protocol.transport.write(b"rest")
-    house.protocol.transport.loseConnection()
-    house.reactor.end_turn()
-    assert house.sock.taken == b"rest"
-    assert house.protocol.events[2:] == [ConnectionDone]
+    harness = SocketHarness()
+    harness.receive(b"")
+    assert harness.protocol.events == ["made", "half-closed"]
+    assert not harness.reactor.readers
+    harness.protocol.transport.resumeProducing()
+    assert not harness.reactor.readers, "there is nothing more to read"
+    harness.protocol.transport.write(b"rest")
+    harness.protocol.transport.loseConnection()
+    harness.reactor.end_turn()
+    assert harness.sock.taken == b"rest"
+    assert harness.protocol.events[2:] == [ConnectionDone]
 
 
 def test_lose_write_connection_follows_the_writes() -> None:
-    house = House()
-    house.connection.write(b"x" * 100_000)
-    house.connection.loseWriteConnection()
-    house.connection.write(b"too late")
-    house.reactor.end_turn()
-    assert not house.sock.shut
-    assert house.client.empty() + house.client.empty() == b"x" * 100_000
-    assert house.sock.shut
-    house.receive(b"still read")
-    assert house.protocol.events == ["made", "write-closed", b"still read"]
+    harness = SocketHarness()
+    harness.connection.write(b"x" * 100_000)
+    harness.connection.loseWriteConnection()
+    harness.connection.write(b"too late")
+    harness.reactor.end_turn()
+    assert not harness.sock.shut
+    assert harness.client.empty() + harness.client.empty() == b"x" * 100_000
+    assert harness.sock.shut
+    harness.receive(b"still read")
+    assert harness.protocol.events == ["made", "write-closed", b"still read"]
 
 
 def test_lose_write_connection_in_data_received() -> None:
     """IHalfCloseableProtocol.writeConnectionLost"""
-    house = House()
+    harness = SocketHarness()
 
     def react(data: bytes) -> None:
-        house.protocol.transport.loseWriteConnection()
-        assert not house.sock.shut
+        harness.protocol.transport.loseWriteConnection()
+        assert not harness.sock.shut
 
-    house.protocol.react = react
-    house.receive(b"last")
-    house.reactor.end_turn()
-    assert house.sock.shut
-    assert house.protocol.events == ["made", b"last", "write-closed"]
-    house.connection.loseConnection()
-    house.reactor.end_turn()
-    assert house.protocol.events[3:] == [ConnectionDone]
+    harness.protocol.react = react
+    harness.receive(b"last")
+    harness.reactor.end_turn()
+    assert harness.sock.shut
+    assert harness.protocol.events == ["made", b"last", "write-closed"]
+    harness.connection.loseConnection()
+    harness.reactor.end_turn()
+    assert harness.protocol.events[3:] == [ConnectionDone]
 
 
 def test_pull_producer_is_resumed_at_once_and_each_turn() -> None:
-    house = House()
+    harness = SocketHarness()
     asked: list[int] = []
 
     class Pulled:
         def resumeProducing(self) -> None:
-            asked.append(house.sock.sends)
+            asked.append(harness.sock.sends)
             if len(asked) > 1:
-                house.connection.write(b"piece")
+                harness.connection.write(b"piece")
 
-    house.protocol.react = lambda data: house.connection.registerProducer(Pulled(), False)
-    house.receive(b"x")
+    harness.protocol.react = lambda data: harness.connection.registerProducer(Pulled(), False)
+    harness.receive(b"x")
     assert len(asked) == 1
     for _ in range(3):
-        for connection in house.reactor.written[:]:
-            house.reactor.written.remove(connection)
+        for connection in harness.reactor.written[:]:
+            harness.reactor.written.remove(connection)
             connection.flush()
     assert asked == [0, 0, 1, 2]
-    house.connection.unregisterProducer()
-    house.reactor.end_turn()
+    harness.connection.unregisterProducer()
+    harness.reactor.end_turn()
     assert asked == [0, 0, 1, 2]
 
 
 @pytest.mark.parametrize("data", ["text", 5, None, ["x"]])
 def test_write_of_other_than_bytes_raises_type_error(data: Any) -> None:
     """ITransport.write"""
-    house = House()
+    harness = SocketHarness()
     with pytest.raises(TypeError):
-        house.connection.write(data)
+        harness.connection.write(data)
     with pytest.raises(TypeError):
-        house.connection.writeSequence([data])
-    house.connection.write(bytearray(b"like bytes"))
-    house.reactor.end_turn()
-    assert house.sock.taken == b"like bytes"
+        harness.connection.writeSequence([data])
+    harness.connection.write(bytearray(b"like bytes"))
+    harness.reactor.end_turn()
+    assert harness.sock.taken == b"like bytes"
 
 
 def test_unix_socket_ignores_tcp_nodelay() -> None:
-    house = House()
+    harness = SocketHarness()
     ours, theirs = socket.socketpair(socket.AF_UNIX)
     with ours, theirs:
-        house.connection._socket = ours
-        house.connection.setTcpNoDelay(True)
-        assert house.connection.getTcpNoDelay() is False
-        house.connection.setTcpKeepAlive(True)
-        assert house.connection.getTcpKeepAlive() is True
+        harness.connection._socket = ours
+        harness.connection.setTcpNoDelay(True)
+        assert harness.connection.getTcpNoDelay() is False
+        harness.connection.setTcpKeepAlive(True)
+        assert harness.connection.getTcpKeepAlive() is True
 
 
 def test_repr_and_log_prefix_name_the_service() -> None:
-    assert repr(House().connection) == "<SocketConnection 1 of service test with 192.0.2.1:1>"
+    assert (
+        repr(SocketHarness().connection) == "<SocketConnection 1 of service test with 192.0.2.1:1>"
+    )
 
 
 def test_close_in_data_received_is_reported_after_it() -> None:
-    house = House()
+    harness = SocketHarness()
     depth: list[str] = []
 
     def react(data: bytes) -> None:
-        house.protocol.transport.write(b"bye")
-        house.protocol.transport.loseConnection()
+        harness.protocol.transport.write(b"bye")
+        harness.protocol.transport.loseConnection()
         depth.append("left")
-        assert ConnectionDone not in house.protocol.events
+        assert ConnectionDone not in harness.protocol.events
 
-    house.protocol.react = react
-    house.receive(b"QUIT")
-    assert house.protocol.events == ["made", b"QUIT", ConnectionDone]
-    assert house.sock.taken == b"bye"
+    harness.protocol.react = react
+    harness.receive(b"QUIT")
+    assert harness.protocol.events == ["made", b"QUIT", ConnectionDone]
+    assert harness.sock.taken == b"bye"
     assert depth == ["left"]
 
 
 def test_no_input_is_delivered_after_a_close() -> None:
-    house = House()
-    house.connection.loseConnection()
-    house.receive(b"late")
-    house.reactor.end_turn()
-    assert house.protocol.events == ["made", ConnectionDone]
+    harness = SocketHarness()
+    harness.connection.loseConnection()
+    harness.receive(b"late")
+    harness.reactor.end_turn()
+    assert harness.protocol.events == ["made", ConnectionDone]
 
 
 def test_protocol_exception_is_logged_and_closes(logged_failures: Any) -> None:
-    house = House()
+    harness = SocketHarness()
 
     def react(data: bytes) -> None:
         raise ValueError("in dataReceived")
 
-    house.protocol.react = react
-    house.receive(b"x")
-    assert house.sock.closed
-    assert house.protocol.events == ["made", b"x", ValueError]
+    harness.protocol.react = react
+    harness.receive(b"x")
+    assert harness.sock.closed
+    assert harness.protocol.events == ["made", b"x", ValueError]
     logged_failures.expect("in dataReceived")
 
 
 def test_abort_resets_and_discards_output() -> None:
-    house = House()
-    house.connection.write(b"x" * 100_000)
-    house.connection.abortConnection()
-    assert house.protocol.events == ["made"]
-    house.reactor.end_turn()
-    assert house.sock.reset
-    assert house.sock.closed
-    assert not house.reactor.writers
+    harness = SocketHarness()
+    harness.connection.write(b"x" * 100_000)
+    harness.connection.abortConnection()
+    assert harness.protocol.events == ["made"]
+    harness.reactor.end_turn()
+    assert harness.sock.reset
+    assert harness.sock.closed
+    assert not harness.reactor.writers
 
 
 def test_connection_lost_while_paused_is_closed() -> None:
-    house = House()
-    house.connection.pauseProducing()
-    house.connection.gone()
-    assert house.protocol.events == ["made", ConnectionLost]
+    harness = SocketHarness()
+    harness.connection.pauseProducing()
+    harness.connection.gone()
+    assert harness.protocol.events == ["made", ConnectionLost]
 
 
 @pytest.mark.parametrize("number", [errno.ECONNRESET, errno.ETIMEDOUT, errno.EHOSTUNREACH])
 @pytest.mark.parametrize("how", ["gone", "connectionLost"])
 def test_system_error_is_the_cause_of_connection_lost(how: str, number: int) -> None:
     """SO_ERROR in socket(7): "Get and clear the pending socket error." """
-    house = House(access_log=True)
+    harness = SocketHarness(access_log=True)
     reasons: list[Failure] = []
-    house.protocol.connectionLost = reasons.append  # type: ignore[method-assign]
-    house.connection.pauseProducing()
-    house.sock.error = number
+    harness.protocol.connectionLost = reasons.append  # type: ignore[method-assign]
+    harness.connection.pauseProducing()
+    harness.sock.error = number
     with capturedLogs() as events:
         if how == "gone":
-            house.connection.gone()
+            harness.connection.gone()
         else:
-            house.connection.connectionLost(Failure(ConnectionLost()))
+            harness.connection.connectionLost(Failure(ConnectionLost()))
     (reason,) = reasons
     assert isinstance(reason.value, ConnectionLost)
     assert error_text(reason) == os.strerror(number)
@@ -444,25 +446,25 @@ def test_system_error_is_the_cause_of_connection_lost(how: str, number: int) -> 
 
 
 def test_pause_and_resume_reading() -> None:
-    house = House()
-    house.connection.pauseProducing()
-    house.connection.pauseProducing()
-    assert not house.reactor.readers
-    house.connection.resumeProducing()
-    assert house.reactor.readers == {house.connection}
-    house.connection.loseConnection()
-    house.reactor.end_turn()
-    house.connection.resumeProducing()
-    assert not house.reactor.readers
+    harness = SocketHarness()
+    harness.connection.pauseProducing()
+    harness.connection.pauseProducing()
+    assert not harness.reactor.readers
+    harness.connection.resumeProducing()
+    assert harness.reactor.readers == {harness.connection}
+    harness.connection.loseConnection()
+    harness.reactor.end_turn()
+    harness.connection.resumeProducing()
+    assert not harness.reactor.readers
 
 
 def test_other_reactors_flush_by_a_timer() -> None:
-    house = House()
-    turns = TurnScheduler(house.reactor)
-    assert turns.schedule == house.reactor.written.append
+    harness = SocketHarness()
+    turns = TurnScheduler(harness.reactor)
+    assert turns.schedule == harness.reactor.written.append
 
     class Other:
-        callLater = house.reactor.callLater
+        callLater = harness.reactor.callLater
 
     class Flushable:
         flushed = 0
@@ -475,8 +477,8 @@ def test_other_reactors_flush_by_a_timer() -> None:
     other = TurnScheduler(Other())
     other.schedule(one)
     other.schedule(two)
-    assert len(house.reactor.getDelayedCalls()) == 1
-    house.reactor.advance(0)
+    assert len(harness.reactor.getDelayedCalls()) == 1
+    harness.reactor.advance(0)
     assert (one.flushed, two.flushed) == (1, 1)
 
 
@@ -486,7 +488,7 @@ def test_other_reactors_flush_by_a_timer() -> None:
 @pytest.mark.parametrize("send", ["write", "send_now"])
 def test_send_error_is_the_cause_of_connection_lost(send: str) -> None:
     """The kernel reports the error only once; later calls fail with EPIPE."""
-    house = House()
+    harness = SocketHarness()
     asked: list[bytes] = []
     reasons: list[Failure] = []
 
@@ -494,52 +496,52 @@ def test_send_error_is_the_cause_of_connection_lost(send: str) -> None:
         asked.append(data)
         raise ConnectionResetError(errno.ECONNRESET, "reset")
 
-    house.sock.send = broken  # type: ignore[method-assign]
-    house.protocol.connectionLost = reasons.append
-    getattr(house.connection, send)(b"x")
-    house.reactor.end_turn()
+    harness.sock.send = broken  # type: ignore[method-assign]
+    harness.protocol.connectionLost = reasons.append
+    getattr(harness.connection, send)(b"x")
+    harness.reactor.end_turn()
     (reason,) = reasons
     assert len(asked) == 1
     assert reason.check(ConnectionLost)
     assert isinstance(reason.value.__cause__, ConnectionResetError)
-    assert house.sock.reset
+    assert harness.sock.reset
 
 
 def test_reset_connection_follows_the_writes() -> None:
     """docs/decisions/0003"""
-    house = House()
-    house.sock.room = 1000
-    house.connection.write(b"x" * 3000)
-    house.connection.resetConnection()
-    house.connection.write(b"too late")
-    house.reactor.end_turn()
-    assert house.connection not in house.reactor.readers
+    harness = SocketHarness()
+    harness.sock.room = 1000
+    harness.connection.write(b"x" * 3000)
+    harness.connection.resetConnection()
+    harness.connection.write(b"too late")
+    harness.reactor.end_turn()
+    assert harness.connection not in harness.reactor.readers
     taken = b""
-    while not house.sock.closed:
-        assert not house.sock.reset
-        taken += house.client.empty()
-    taken += house.sock.taken
+    while not harness.sock.closed:
+        assert not harness.sock.reset
+        taken += harness.client.empty()
+    taken += harness.sock.taken
     assert taken == b"x" * 3000
-    assert house.sock.reset
+    assert harness.sock.reset
 
 
 def test_reset_connection_is_bounded_by_linger() -> None:
-    house = House(linger=5.0)
-    house.sock.room = 1000
-    house.connection.write(b"x" * 3000)
-    house.connection.resetConnection()
-    house.reactor.advance(4.9)
-    assert not house.sock.closed
-    house.reactor.advance(0.2)
-    assert house.sock.reset
-    assert house.counters.ended == {End.LINGER: 1}
+    harness = SocketHarness(linger=5.0)
+    harness.sock.room = 1000
+    harness.connection.write(b"x" * 3000)
+    harness.connection.resetConnection()
+    harness.reactor.advance(4.9)
+    assert not harness.sock.closed
+    harness.reactor.advance(0.2)
+    assert harness.sock.reset
+    assert harness.counters.ended == {End.LINGER: 1}
 
 
 def test_unread_input_does_not_turn_a_close_into_a_reset() -> None:
     """RFC 9293 section 3.10.4; RFC 1122 section 4.2.2.13"""
-    house = House()
-    house.protocol.react = lambda data: house.connection.loseConnection()
-    house.sock.incoming.append(b"and more")
-    house.receive(b"x")
-    assert house.sock.closed
-    assert house.sock.incoming == []
+    harness = SocketHarness()
+    harness.protocol.react = lambda data: harness.connection.loseConnection()
+    harness.sock.incoming.append(b"and more")
+    harness.receive(b"x")
+    assert harness.sock.closed
+    assert harness.sock.incoming == []

@@ -210,11 +210,11 @@ def run_twisteds(
         timeout=PATIENCE,
         check=False,
     )
-    told = done.stdout + done.stderr
-    assert done.returncode == 0, told
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
     report = json.loads(done.stdout.splitlines()[-1])
-    assert report["failed"] == [], told
-    assert report["good"], told
+    assert report["failed"] == [], output
+    assert report["good"], output
     assert report["unused"] == [], "the table names tests that there are none of"
     of_its_own = {
         name: reason

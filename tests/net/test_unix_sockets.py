@@ -1,4 +1,4 @@
-"""UNIX sockets: whom they are given to, when, and who connected."""
+"""UNIX sockets: owner, mode, stale files and peer credentials."""
 
 from __future__ import annotations
 

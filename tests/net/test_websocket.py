@@ -1,24 +1,26 @@
-"""WebSocket on connections of both kinds, its clients wsproto's: protocols know nothing of it."""
+"""WebSocket on both kinds of connections, against wsproto's client."""
 
 from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 import certificates
 import pytest
 from conftest import LoggedFailures
-from net.test_layer import (
+from net.doubles import (
+    BOTH_KINDS,
     CLIENT,
     FULL,
-    HalfCloseable,
-    House,
-    LeanHouse,
-    Producer,
-    Told,
+    HalfCloseableRecorder,
+    LayerHarness,
+    Make,
+    RecordingProducer,
+    RecordingProtocol,
+    SocketLayerHarness,
     flush,
     join,
     server_tls,
@@ -56,25 +58,23 @@ from tcpd.policy.reasons import End
 
 OPTIONS = WebSocketOptions(longest=50, subprotocols=IRCV3, ping=0)
 
-Make = Callable[..., Any]
 
-
-@pytest.fixture(params=[House, LeanHouse], ids=["connection", "lean"])
+@pytest.fixture(**BOTH_KINDS)
 def make(request: pytest.FixtureRequest) -> Make:
     """Makes a layer with a WebSocket listener, whose connections are of one kind or the other."""
 
     def made(
-        protocol: type[Protocol] = Told,
+        protocol: type[Protocol] = RecordingProtocol,
         options: WebSocketOptions = OPTIONS,
         proxies: Proxies | None = None,
         **more: Any,
-    ) -> House:
-        house: House = request.param(protocol, **more)
-        house.application.websocket = options  # type: ignore[attr-defined]
-        house.factory = ListenerFactory(
-            house.layer, ListenerOptions(tls=more.get("tls"), proxies=proxies, websocket=True)
+    ) -> LayerHarness:
+        harness: LayerHarness = request.param(protocol, **more)
+        harness.application.websocket = options  # type: ignore[attr-defined]
+        harness.factory = ListenerFactory(
+            harness.layer, ListenerOptions(tls=more.get("tls"), proxies=proxies, websocket=True)
         )
-        return house
+        return harness
 
     return made
 
@@ -88,15 +88,15 @@ class Browser:
 
     def __init__(
         self,
-        house: Any,
+        harness: Any,
         subprotocols: Iterable[str] = (),
         origin: str | None = None,
         first: bytes = b"",
         before: bytes = b"",
     ) -> None:
-        self.house = house
+        self.harness = harness
         self.ws = WSConnection(ConnectionType.CLIENT)
-        self.connection, self.transport = house.connect()
+        self.connection, self.transport = harness.connect()
         headers = [] if origin is None else [(b"Origin", origin.encode())]
         request = Request(
             host="chat.example",
@@ -107,7 +107,7 @@ class Browser:
         self.feed(before + self.ws.send(request) + first)
 
     def feed(self, data: bytes) -> None:
-        self.house.feed(self.connection, data)
+        self.harness.feed(self.connection, data)
 
     def send(self, *events: Event) -> None:
         self.feed(b"".join(self.ws.send(event) for event in events))
@@ -128,7 +128,7 @@ class Browser:
 
     @property
     def protocol(self) -> Any:
-        return self.house.application.made[-1]
+        return self.harness.application.made[-1]
 
 
 def frames(*events: Event) -> bytes:
@@ -137,10 +137,10 @@ def frames(*events: Event) -> bytes:
     return b"".join(bytes(client.send(event)) for event in events)
 
 
-def nothing_left(house: Any) -> None:
+def nothing_left(harness: Any) -> None:
     """No place and no timer stays behind."""
-    assert house.connection_count.count == house.counters.open == 0
-    assert not [call for call in house.clock.getDelayedCalls() if call.active()]
+    assert harness.connection_count.count == harness.counters.open == 0
+    assert not [call for call in harness.clock.getDelayedCalls() if call.active()]
 
 
 def test_layer_provides_its_interfaces() -> None:
@@ -148,8 +148,8 @@ def test_layer_provides_its_interfaces() -> None:
 
 
 def test_lines_pass_both_ways(make: Make) -> None:
-    house = make()
-    client = Browser(house, ["text.ircv3.net"]).shake()
+    harness = make()
+    client = Browser(harness, ["text.ircv3.net"]).shake()
     client.say("NICK joe", "USER joe 0 * :Joe")
     protocol = client.protocol
     assert protocol.received == b"NICK joe\r\nUSER joe 0 * :Joe\r\n"
@@ -163,7 +163,7 @@ def test_lines_pass_both_ways(make: Make) -> None:
     connection = IConnection(protocol.transport, None)
     assert connection is client.connection
     assert protocol.transport.getPeer() == CLIENT
-    assert house.counters.events == {"websocket": 1}
+    assert harness.counters.events == {"websocket": 1}
 
 
 def test_binary_subprotocol(make: Make) -> None:
@@ -175,20 +175,20 @@ def test_binary_subprotocol(make: Make) -> None:
 
 
 def test_frames_received_with_the_request_are_processed(make: Make) -> None:
-    house = make()
-    client = Browser(house, first=frames(TextMessage("NICK joe"), Ping(b"?")))
+    harness = make()
+    client = Browser(harness, first=frames(TextMessage("NICK joe"), Ping(b"?")))
     assert client.protocol.received == b"NICK joe\r\n"
     assert [type(event) for event in client.read()] == [AcceptConnection, Pong]
 
 
 def test_input_byte_by_byte(make: Make) -> None:
-    house = make()
-    connection, transport = house.connect()
+    harness = make()
+    connection, transport = harness.connect()
     ws = WSConnection(ConnectionType.CLIENT)
     data = ws.send(Request(host="chat.example", target="/"))
     for byte in data + frames(TextMessage("NICK joe"), CloseConnection(1000)):
-        house.feed(connection, bytes([byte]))
-    assert house.application.made[0].received == b"NICK joe\r\n"
+        harness.feed(connection, bytes([byte]))
+    assert harness.application.made[0].received == b"NICK joe\r\n"
     ws.receive_data(transport.empty())
     assert [type(event) for event in ws.events()] == [AcceptConnection, CloseConnection]
     assert transport.disconnecting
@@ -198,70 +198,70 @@ def test_input_byte_by_byte(make: Make) -> None:
 
 
 def test_plain_http_request_is_answered_without_protocol(make: Make) -> None:
-    house = make(linger=2.0)
-    connection, transport = house.connect()
-    house.feed(connection, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+    harness = make(linger=2.0)
+    connection, transport = harness.connect()
+    harness.feed(connection, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
     assert transport.empty().startswith(b"HTTP/1.1 426 Upgrade Required\r\n")
-    if isinstance(house, LeanHouse):
+    if isinstance(harness, SocketLayerHarness):
         # its socket would be reset if it were closed before all was read, and the answer be lost
         assert transport.sock.shut
         assert not transport.sock.closed
-        house.feed(connection, b"x" * 1000)
-        house.half_close(connection)
+        harness.feed(connection, b"x" * 1000)
+        harness.half_close(connection)
     else:
-        house.lose(connection)
+        harness.lose(connection)
     assert transport.disconnecting
-    assert not house.application.made
-    assert house.counters.ended == {End.WEBSOCKET_FAILED: 1}
-    assert house.counters.events == {"websocket-plain-http": 1}
-    nothing_left(house)
+    assert not harness.application.made
+    assert harness.counters.ended == {End.WEBSOCKET_FAILED: 1}
+    assert harness.counters.events == {"websocket-plain-http": 1}
+    nothing_left(harness)
 
 
 def test_client_that_stays_after_a_refusal_is_aborted(make: Make) -> None:
-    house = make(linger=2.0)
-    connection, transport = house.connect()
-    house.feed(connection, b"NICK joe\r\n")
+    harness = make(linger=2.0)
+    connection, transport = harness.connect()
+    harness.feed(connection, b"NICK joe\r\n")
     assert transport.empty().startswith(b"HTTP/1.1 400 Bad Request\r\n")
-    house.clock.advance(1.9)
+    harness.clock.advance(1.9)
     assert not transport.aborted
-    house.clock.advance(0.2)
+    harness.clock.advance(0.2)
     assert transport.aborted
-    house.lose(None if isinstance(house, LeanHouse) else connection)
-    assert house.counters.ended == {End.WEBSOCKET_FAILED: 1}
-    nothing_left(house)
+    harness.lose(None if isinstance(harness, SocketLayerHarness) else connection)
+    assert harness.counters.ended == {End.WEBSOCKET_FAILED: 1}
+    nothing_left(harness)
 
 
 @pytest.mark.parametrize("data", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n"])
 def test_incomplete_request_times_out(make: Make, data: bytes) -> None:
     """Further bytes do not reset the timer."""
-    house = make(handshake=3.0)
-    connection, transport = house.connect()
-    house.clock.advance(2.9)
-    house.feed(connection, data) if data else None
+    harness = make(handshake=3.0)
+    connection, transport = harness.connect()
+    harness.clock.advance(2.9)
+    harness.feed(connection, data) if data else None
     assert not transport.aborted
-    house.clock.advance(0.2)
+    harness.clock.advance(0.2)
     assert transport.aborted
-    house.lose(None if isinstance(house, LeanHouse) else connection)
-    assert house.counters.ended == {End.WEBSOCKET_TIMEOUT: 1}
-    assert not house.application.made
+    harness.lose(None if isinstance(harness, SocketLayerHarness) else connection)
+    assert harness.counters.ended == {End.WEBSOCKET_TIMEOUT: 1}
+    assert not harness.application.made
 
 
 def test_other_origin_is_refused_by_the_current_options(make: Make) -> None:
-    house = make()
-    client = Browser(house, origin="https://evil.example")
+    harness = make()
+    client = Browser(harness, origin="https://evil.example")
     answer, *_ = client.read()
     assert isinstance(answer, RejectConnection)
     assert answer.status_code == 403
-    assert house.counters.events == {"websocket-origin": 1}
-    house.application.websocket = replace(OPTIONS, origins=("any",))
-    Browser(house, origin="https://evil.example").shake()
-    assert isinstance(Browser(house, origin="null").read()[0], AcceptConnection)
+    assert harness.counters.events == {"websocket-origin": 1}
+    harness.application.websocket = replace(OPTIONS, origins=("any",))
+    Browser(harness, origin="https://evil.example").shake()
+    assert isinstance(Browser(harness, origin="null").read()[0], AcceptConnection)
 
 
 def test_policy_refusal_is_an_http_response(make: Make) -> None:
-    house = make(per_address=1)
-    house.connect()
-    _, transport = house.connect()
+    harness = make(per_address=1)
+    harness.connect()
+    _, transport = harness.connect()
     ws = WSConnection(ConnectionType.CLIENT)
     ws.send(Request(host="chat.example", target="/"))
     ws.receive_data(transport.value())
@@ -275,35 +275,35 @@ def test_policy_refusal_is_an_http_response(make: Make) -> None:
 def test_factory_without_options_aborts_the_connection(
     make: Make, logged_failures: LoggedFailures
 ) -> None:
-    house = make()
-    del house.application.websocket
-    connection, transport = house.connect()
+    harness = make()
+    del harness.application.websocket
+    connection, transport = harness.connect()
     assert transport.aborted
     logged_failures.expect("websocket")
-    house.lose(None if isinstance(house, LeanHouse) else connection)
+    harness.lose(None if isinstance(harness, SocketLayerHarness) else connection)
 
 
 def test_factory_returning_none_closes(make: Make) -> None:
-    house = make()
-    house.application.buildProtocol = lambda address: None
-    client = Browser(house, first=frames(TextMessage("hello")))
+    harness = make()
+    harness.application.buildProtocol = lambda address: None
+    client = Browser(harness, first=frames(TextMessage("hello")))
     assert [type(event) for event in client.read()] == [AcceptConnection, CloseConnection]
 
 
 def test_reload_can_enable_and_disable_websocket(make: Make) -> None:
-    house = make()
-    client = Browser(house).shake()
-    house.factory.switch_to(ListenerFactory(house.layer))
-    connection, _ = house.connect()
-    house.feed(connection, b"plain")
-    assert house.application.made[-1].received == b"plain"
+    harness = make()
+    client = Browser(harness).shake()
+    harness.factory.switch_to(ListenerFactory(harness.layer))
+    connection, _ = harness.connect()
+    harness.feed(connection, b"plain")
+    assert harness.application.made[-1].received == b"plain"
     client.say("who was there stays")
-    assert house.application.made[0].received == b"who was there stays\r\n"
-    house.factory.switch_to(ListenerFactory(house.layer, ListenerOptions(websocket=True)))
-    Browser(house).shake()
+    assert harness.application.made[0].received == b"who was there stays\r\n"
+    harness.factory.switch_to(ListenerFactory(harness.layer, ListenerOptions(websocket=True)))
+    Browser(harness).shake()
 
 
-class FailsAtOnce(Told):
+class FailsAtOnce(RecordingProtocol):
     """Cannot begin."""
 
     def connectionMade(self) -> None:
@@ -313,12 +313,12 @@ class FailsAtOnce(Told):
 def test_protocol_that_fails_to_start_gets_no_input(
     make: Make, logged_failures: LoggedFailures
 ) -> None:
-    house = make(FailsAtOnce)
-    client = Browser(house, first=frames(TextMessage("hello")))
+    harness = make(FailsAtOnce)
+    client = Browser(harness, first=frames(TextMessage("hello")))
     assert client.transport.aborted
     assert client.protocol.received == b""
     logged_failures.expect("broken on purpose")
-    house.lose(None if isinstance(house, LeanHouse) else client.connection)
+    harness.lose(None if isinstance(harness, SocketLayerHarness) else client.connection)
 
 
 # --- the end ---
@@ -326,8 +326,8 @@ def test_protocol_that_fails_to_start_gets_no_input(
 
 def test_client_close_is_answered(make: Make) -> None:
     """RFC 6455 section 5.5.1: "the endpoint MUST send a Close frame in response"."""
-    house = make()
-    client = Browser(house).shake()
+    harness = make()
+    client = Browser(harness).shake()
     client.send(TextMessage("QUIT"), CloseConnection(1001, "away"))
     assert client.protocol.received == b"QUIT\r\n"
     (close,) = client.read()
@@ -336,23 +336,23 @@ def test_client_close_is_answered(make: Make) -> None:
     assert client.transport.disconnecting
     client.protocol.transport.write(b"too late\r\n")
     client.protocol.transport.loseConnection()
-    if not isinstance(house, LeanHouse):
-        house.lose(client.connection)
+    if not isinstance(harness, SocketLayerHarness):
+        harness.lose(client.connection)
     assert client.protocol.lost is not None
-    assert house.counters.ended == {End.CLIENT: 1}
-    nothing_left(house)
+    assert harness.counters.ended == {End.CLIENT: 1}
+    nothing_left(harness)
 
 
 def test_server_close_waits_for_the_clients_close(make: Make) -> None:
     """RFC 6455 section 7.1.1: closed when both have sent a Close frame, by the server first."""
-    house = make()
-    client = Browser(house).shake()
+    harness = make()
+    client = Browser(harness).shake()
     transport = client.protocol.transport
     transport.write(b"bye\r\nand no line end")
     transport.loseConnection()
     transport.loseConnection()
     transport.write(b"too late\r\n")
-    late = Producer()
+    late = RecordingProducer()
     transport.registerProducer(late, False)
     assert late.asked == ["stop"]
     said = client.read()
@@ -364,18 +364,18 @@ def test_server_close_waits_for_the_clients_close(make: Make) -> None:
     client.feed(frames(TextMessage("crossed the close"), close.response()))
     assert client.protocol.received == b""
     assert client.transport.disconnecting
-    if not isinstance(house, LeanHouse):
-        house.lose(client.connection)
-    assert house.counters.ended == {End.SERVER: 1}
-    nothing_left(house)
+    if not isinstance(harness, SocketLayerHarness):
+        harness.lose(client.connection)
+    assert harness.counters.ended == {End.SERVER: 1}
+    nothing_left(harness)
 
 
 @pytest.mark.parametrize("lines", [(), ("one", "two")])
 def test_client_close_is_found_while_the_protocol_is_paused(
     make: Make, lines: tuple[str, ...]
 ) -> None:
-    house = make()
-    client = Browser(house).shake()
+    harness = make()
+    client = Browser(harness).shake()
     client.protocol.transport.pauseProducing()
     if lines:
         client.say(*lines)
@@ -383,31 +383,31 @@ def test_client_close_is_found_while_the_protocol_is_paused(
     (close,) = client.read()
     assert isinstance(close, CloseConnection)
     client.feed(frames(close.response()))
-    house.clock.advance(0)
+    harness.clock.advance(0)
     assert client.protocol.received == b""
     assert client.transport.disconnecting
-    if not isinstance(house, LeanHouse):
-        house.lose(client.connection)
-    assert house.counters.ended == {End.SERVER: 1}
-    nothing_left(house)
+    if not isinstance(harness, SocketLayerHarness):
+        harness.lose(client.connection)
+    assert harness.counters.ended == {End.SERVER: 1}
+    nothing_left(harness)
 
 
 def test_unanswered_close_is_aborted_after_linger(make: Make) -> None:
-    house = make(linger=2.0)
-    client = Browser(house).shake()
+    harness = make(linger=2.0)
+    client = Browser(harness).shake()
     client.protocol.transport.pauseProducing()
     client.protocol.transport.loseWriteConnection()
-    house.clock.advance(1.9)
+    harness.clock.advance(1.9)
     client.say("still here")
     assert not client.transport.aborted
-    house.clock.advance(0.2)
+    harness.clock.advance(0.2)
     assert client.transport.aborted
-    house.lose(None if isinstance(house, LeanHouse) else client.connection)
-    assert house.counters.ended == {End.LINGER: 1}
-    nothing_left(house)
+    harness.lose(None if isinstance(harness, SocketLayerHarness) else client.connection)
+    assert harness.counters.ended == {End.LINGER: 1}
+    nothing_left(harness)
 
 
-class Quits(Told):
+class Quits(RecordingProtocol):
     """Hangs up when it is told to quit."""
 
     transport: Any
@@ -418,16 +418,16 @@ class Quits(Told):
 
 
 def test_simultaneous_close(make: Make) -> None:
-    house = make(Quits)
-    client = Browser(house).shake()
+    harness = make(Quits)
+    client = Browser(harness).shake()
     client.send(TextMessage("QUIT"), CloseConnection(1000))
     message, close = client.read()
     assert message == TextMessage("ERROR :bye")
     assert isinstance(close, CloseConnection)
     assert client.transport.disconnecting
-    if not isinstance(house, LeanHouse):
-        house.lose(client.connection)
-    nothing_left(house)
+    if not isinstance(harness, SocketLayerHarness):
+        harness.lose(client.connection)
+    nothing_left(harness)
 
 
 @pytest.mark.parametrize(
@@ -444,8 +444,8 @@ def test_simultaneous_close(make: Make) -> None:
 def test_protocol_error_is_sent_counted_and_closes(
     make: Make, data: bytes, code: int, word: str
 ) -> None:
-    house = make(linger=2.0)
-    client = Browser(house, ["text.ircv3.net"]).shake()
+    harness = make(linger=2.0)
+    client = Browser(harness, ["text.ircv3.net"]).shake()
     client.feed(frames(TextMessage("before")) + data + frames(TextMessage("after")))
     assert client.protocol.received == b"before\r\n"
     (close,) = client.read()
@@ -453,13 +453,13 @@ def test_protocol_error_is_sent_counted_and_closes(
     assert (close.code, bool(close.reason)) == (code, True)
     client.feed(b"whatever")
     client.protocol.transport.write(b"too late\r\n")
-    house.clock.advance(2.1)
+    harness.clock.advance(2.1)
     assert client.transport.aborted
-    house.lose(None if isinstance(house, LeanHouse) else client.connection)
+    harness.lose(None if isinstance(harness, SocketLayerHarness) else client.connection)
     assert client.protocol.lost is not None
-    assert house.counters.ended == {End.WEBSOCKET_FAILED: 1}
-    assert house.counters.events[f"websocket-{word}"] == 1
-    nothing_left(house)
+    assert harness.counters.ended == {End.WEBSOCKET_FAILED: 1}
+    assert harness.counters.events[f"websocket-{word}"] == 1
+    nothing_left(harness)
 
 
 @pytest.mark.parametrize(
@@ -467,8 +467,8 @@ def test_protocol_error_is_sent_counted_and_closes(
 )
 def test_shutdown_sends_farewell_and_code_1001(make: Make, reason: End, code: int) -> None:
     """RFC 6455 section 7.4.1: 1001 "such as a server going down"."""
-    house = make()
-    client = Browser(house).shake()
+    harness = make()
+    client = Browser(harness).shake()
     client.connection.end(reason)
     client.connection.end(End.SESSION)
     farewell, close = client.read()
@@ -476,56 +476,56 @@ def test_shutdown_sends_farewell_and_code_1001(make: Make, reason: End, code: in
     assert isinstance(close, CloseConnection)
     assert (close.code, close.reason) == (code, reason.sentence)
     client.feed(frames(close.response()))
-    if not isinstance(house, LeanHouse):
-        house.lose(client.connection)
-    assert house.counters.ended == {reason: 1}
-    nothing_left(house)
+    if not isinstance(harness, SocketLayerHarness):
+        harness.lose(client.connection)
+    assert harness.counters.ended == {reason: 1}
+    nothing_left(harness)
 
 
 def test_half_close_closes(make: Make) -> None:
-    house = make(HalfCloseable)
-    client = Browser(house).shake()
+    harness = make(HalfCloseableRecorder)
+    client = Browser(harness).shake()
     client.protocol.transport.write(b"on its way\r\n")
-    house.half_close(client.connection)
+    harness.half_close(client.connection)
     assert client.read() == [TextMessage("on its way")]
     assert client.transport.disconnecting
-    house.lose(None if isinstance(house, LeanHouse) else client.connection)
+    harness.lose(None if isinstance(harness, SocketLayerHarness) else client.connection)
     assert client.protocol.half_closed == client.protocol.write_closed == 0
     assert client.protocol.lost is not None
-    assert house.counters.ended == {End.CLIENT: 1}
+    assert harness.counters.ended == {End.CLIENT: 1}
 
 
 def test_reset_follows_the_writes_without_close_frame(make: Make) -> None:
     """RFC 6455 section 7.1.5: an end without a Close frame is 1006."""
-    house = make()
-    client = Browser(house).shake()
+    harness = make()
+    client = Browser(harness).shake()
     client.protocol.transport.write(b"half an ans\r\n")
     client.protocol.transport.resetConnection()
     client.protocol.transport.write(b"too late\r\n")
     assert client.read() == [TextMessage("half an ans")]
     assert client.transport.aborted
-    house.lose(None if isinstance(house, LeanHouse) else client.connection)
-    nothing_left(house)
+    harness.lose(None if isinstance(harness, SocketLayerHarness) else client.connection)
+    nothing_left(harness)
 
 
 def test_abort_resets_at_once(make: Make) -> None:
-    house = make()
-    client = Browser(house).shake()
+    harness = make()
+    client = Browser(harness).shake()
     client.protocol.transport.abortConnection()
     assert client.transport.aborted
 
 
 def test_lost_connection_leaves_no_timers(make: Make) -> None:
-    house = make(options=replace(OPTIONS, ping=30.0))
-    client = Browser(house).shake()
+    harness = make(options=replace(OPTIONS, ping=30.0))
+    client = Browser(harness).shake()
     client.feed(frames(*(TextMessage(str(n)) for n in range(150))))
     there = weakref.ref(client.protocol)
     gc.collect()
     gc.disable()
     try:
-        house.lose(client.connection, ConnectionResetError())
-        nothing_left(house)
-        house.application.made.clear()
+        harness.lose(client.connection, ConnectionResetError())
+        nothing_left(harness)
+        harness.application.made.clear()
         del client
         assert there() is None, "only the garbage collector would find it"
     finally:
@@ -536,98 +536,98 @@ def test_lost_connection_leaves_no_timers(make: Make) -> None:
 
 
 def test_idle_client_is_pinged_and_kept_if_it_answers(make: Make) -> None:
-    house = make(options=replace(OPTIONS, ping=30.0))
-    client = Browser(house).shake()
-    house.clock.advance(20)
+    harness = make(options=replace(OPTIONS, ping=30.0))
+    client = Browser(harness).shake()
+    harness.clock.advance(20)
     client.say("hello")
     for _ in range(2):  # 20 s, 30 s after the start
-        house.clock.advance(10)
+        harness.clock.advance(10)
         assert client.read() == []
-    house.clock.advance(20)
+    harness.clock.advance(20)
     (ping,) = client.read()
     assert isinstance(ping, Ping)
-    house.clock.advance(29)
+    harness.clock.advance(29)
     client.feed(frames(ping.response()))
     for _ in range(2):
-        house.clock.advance(15)
+        harness.clock.advance(15)
     (ping,) = client.read()
     assert isinstance(ping, Ping)
     assert not client.transport.disconnecting
 
 
 def test_client_without_pong_is_disconnected(make: Make) -> None:
-    house = make(options=replace(OPTIONS, ping=30.0), linger=2.0)
-    client = Browser(house).shake()
-    house.clock.advance(30)
-    house.clock.advance(29)
+    harness = make(options=replace(OPTIONS, ping=30.0), linger=2.0)
+    client = Browser(harness).shake()
+    harness.clock.advance(30)
+    harness.clock.advance(29)
     assert [type(event) for event in client.read()] == [Ping]
-    house.clock.advance(1)
+    harness.clock.advance(1)
     farewell, close = client.read()
     assert farewell == TextMessage("bye: ping-timeout")
     assert isinstance(close, CloseConnection)
-    house.clock.advance(2)
+    harness.clock.advance(2)
     assert client.transport.aborted, "it is not there to answer the close either"
-    house.lose(None if isinstance(house, LeanHouse) else client.connection)
-    assert house.counters.ended == {End.PING_TIMEOUT: 1}
-    nothing_left(house)
+    harness.lose(None if isinstance(harness, SocketLayerHarness) else client.connection)
+    assert harness.counters.ended == {End.PING_TIMEOUT: 1}
+    nothing_left(harness)
 
 
 def test_unread_pong_is_not_a_ping_timeout(make: Make) -> None:
-    house = make(options=replace(OPTIONS, ping=30.0))
-    client = Browser(house).shake()
+    harness = make(options=replace(OPTIONS, ping=30.0))
+    client = Browser(harness).shake()
     client.protocol.transport.pauseProducing()
     for _ in range(9):
-        house.clock.advance(30)
+        harness.clock.advance(30)
     assert client.read() == []
     client.protocol.transport.resumeProducing()
-    house.clock.advance(30)
-    house.clock.advance(30)
+    harness.clock.advance(30)
+    harness.clock.advance(30)
     assert not client.transport.disconnecting
 
 
 def test_ping_time_restarts_when_reading_resumes(make: Make) -> None:
     """The pong may be in the kernel when the timer fires."""
-    house = make(options=replace(OPTIONS, ping=30.0))
-    client = Browser(house).shake()
-    house.clock.advance(30)
+    harness = make(options=replace(OPTIONS, ping=30.0))
+    client = Browser(harness).shake()
+    harness.clock.advance(30)
     (ping,) = client.read()
     client.protocol.transport.pauseProducing()
-    house.clock.advance(29)
+    harness.clock.advance(29)
     client.protocol.transport.resumeProducing()
-    house.clock.advance(1)
+    harness.clock.advance(1)
     assert not client.transport.disconnecting
     client.feed(frames(ping.response()))
-    house.clock.advance(29)
+    harness.clock.advance(29)
     assert not client.transport.disconnecting
 
 
 def test_first_byte_counts_from_the_opening_handshake(make: Make) -> None:
-    house = make(first_byte=10.0, handshake=60.0)
-    house.layer.start()
-    connection, transport = house.connect()
-    house.clock.advance(9)
+    harness = make(first_byte=10.0, handshake=60.0)
+    harness.layer.start()
+    connection, transport = harness.connect()
+    harness.clock.advance(9)
     ws = WSConnection(ConnectionType.CLIENT)
-    house.feed(connection, ws.send(Request(host="chat.example", target="/")))
+    harness.feed(connection, ws.send(Request(host="chat.example", target="/")))
     for _ in range(9):
-        house.clock.advance(1)
+        harness.clock.advance(1)
     ws.receive_data(transport.empty())
     assert [type(event) for event in ws.events()] == [AcceptConnection]
     for _ in range(3):
-        house.clock.advance(1)
+        harness.clock.advance(1)
     ws.receive_data(transport.empty())
     assert [type(event) for event in ws.events()] == [TextMessage, CloseConnection]
-    house.lose(connection)
-    assert house.counters.ended == {End.FIRST_BYTE: 1}
-    house.layer.drain(End.SHUTDOWN, 0)
+    harness.lose(connection)
+    assert harness.counters.ended == {End.FIRST_BYTE: 1}
+    harness.layer.drain(End.SHUTDOWN, 0)
 
 
 # --- flow ---
 
 
 def test_output_to_a_client_that_does_not_read_is_bounded(make: Make) -> None:
-    house = make(unsent=100_000)
-    client = Browser(house).shake()
-    producer = Producer()
+    harness = make(unsent=100_000)
+    client = Browser(harness).shake()
+    producer = RecordingProducer()
     transport = client.protocol.transport
     transport.registerProducer(producer, True)
     held = 0
@@ -637,11 +637,11 @@ def test_output_to_a_client_that_does_not_read_is_bounded(make: Make) -> None:
     assert producer.asked[0] == "pause"
     assert held < FULL
     assert client.transport.aborted
-    house.lose(None if isinstance(house, LeanHouse) else client.connection)
-    assert house.counters.ended == {End.SLOW_READER: 1}
+    harness.lose(None if isinstance(harness, SocketLayerHarness) else client.connection)
+    assert harness.counters.ended == {End.SLOW_READER: 1}
 
 
-class Throttled(Told):
+class Throttled(RecordingProtocol):
     """Its transport is its own producer, as echo's is; it echoes."""
 
     transport: Any
@@ -655,12 +655,18 @@ class Throttled(Told):
 
 
 def test_client_with_unread_output_is_not_read(make: Make) -> None:
-    house = make(Throttled, options=replace(OPTIONS, longest=60_000))
-    client = Browser(house).shake()
+    harness = make(Throttled, options=replace(OPTIONS, longest=60_000))
+    client = Browser(harness).shake()
     for _ in range(9):
-        if isinstance(house, LeanHouse) and client.connection not in house.reactor.readers:
+        if (
+            isinstance(harness, SocketLayerHarness)
+            and client.connection not in harness.reactor.readers
+        ):
             break
-        if not isinstance(house, LeanHouse) and client.transport.producerState == "paused":
+        if (
+            not isinstance(harness, SocketLayerHarness)
+            and client.transport.producerState == "paused"
+        ):
             break
         client.say("x" * 50_000)
     else:
@@ -674,7 +680,7 @@ def test_client_with_unread_output_is_not_read(make: Make) -> None:
     assert isinstance(client.read()[-1], CloseConnection)
 
 
-class TakesAFew(Told):
+class TakesAFew(RecordingProtocol):
     """Pauses after each piece."""
 
     transport: Any
@@ -685,18 +691,18 @@ class TakesAFew(Told):
 
 
 def test_lines_wait_while_the_protocol_is_paused(make: Make) -> None:
-    house = make(TakesAFew)
-    client = Browser(house).shake()
+    harness = make(TakesAFew)
+    client = Browser(harness).shake()
     client.say("one")
     client.say("two")  # as what a TLS record still held
     assert client.protocol.received == b"one\r\n"
     client.protocol.transport.resumeProducing()
     assert client.protocol.received == b"one\r\n", "not from within"
-    house.clock.advance(0)
+    harness.clock.advance(0)
     assert client.protocol.received == b"one\r\ntwo\r\n"
 
 
-class Counts(Told):
+class Counts(RecordingProtocol):
     """Remembers how many lines came at a time."""
 
     def __init__(self) -> None:
@@ -711,25 +717,25 @@ class Counts(Told):
 def test_flood_of_small_frames_is_divided_into_turns(
     make: Make,
 ) -> None:
-    house = make(Counts)
-    client = Browser(house).shake()
+    harness = make(Counts)
+    client = Browser(harness).shake()
     lines = [str(n) for n in range(450)]
     client.feed(frames(*map(TextMessage, lines)))
     assert client.protocol.received.count(b"\n") == 100
-    if isinstance(house, LeanHouse):
-        assert client.connection not in house.reactor.readers
+    if isinstance(harness, SocketLayerHarness):
+        assert client.connection not in harness.reactor.readers
     else:
         assert client.transport.producerState == "paused"
-    house.clock.advance(0)  # which runs what is asked for meanwhile too, as no reactor does
+    harness.clock.advance(0)  # which runs what is asked for meanwhile too, as no reactor does
     assert client.protocol.pieces == [100, 100, 100, 100, 50]
     assert client.protocol.received == "".join(f"{line}\r\n" for line in lines).encode()
-    if isinstance(house, LeanHouse):
-        assert client.connection in house.reactor.readers
+    if isinstance(harness, SocketLayerHarness):
+        assert client.connection in harness.reactor.readers
     else:
         assert client.transport.producerState == "producing"
 
 
-class Breaks(Told):
+class Breaks(RecordingProtocol):
     """Fails at the word."""
 
     def dataReceived(self, data: bytes) -> None:
@@ -741,14 +747,14 @@ class Breaks(Told):
 def test_exception_in_a_later_turn_aborts_that_connection_only(
     make: Make, logged_failures: LoggedFailures
 ) -> None:
-    house = make(Breaks)
-    client, other = Browser(house).shake(), Browser(house).shake()
+    harness = make(Breaks)
+    client, other = Browser(harness).shake(), Browser(harness).shake()
     client.feed(frames(*[TextMessage("")] * 100, TextMessage("break")))
-    house.clock.advance(0)
+    harness.clock.advance(0)
     assert client.transport.aborted
     assert not other.transport.aborted
     logged_failures.expect("broken on purpose")
-    house.lose(None if isinstance(house, LeanHouse) else client.connection)
+    harness.lose(None if isinstance(harness, SocketLayerHarness) else client.connection)
 
 
 def test_pings_are_answered(make: Make) -> None:
@@ -758,10 +764,10 @@ def test_pings_are_answered(make: Make) -> None:
 
 
 def test_send_now_sends_frames_at_once() -> None:
-    house: Any = LeanHouse()
-    house.application.websocket = OPTIONS
-    house.factory = ListenerFactory(house.layer, ListenerOptions(websocket=True))
-    client = Browser(house).shake()
+    harness: Any = SocketLayerHarness()
+    harness.application.websocket = OPTIONS
+    harness.factory = ListenerFactory(harness.layer, ListenerOptions(websocket=True))
+    client = Browser(harness).shake()
     before = client.transport.sock.sends
     client.protocol.transport.send_now(b"one\r\ntwo\r\n")
     client.protocol.transport.send_now(b"no end")
@@ -780,18 +786,18 @@ def test_websocket_over_tls(localhost: certificates.Made, alpn: list[bytes] | No
     """RFC 7301 section 3.2, RFC 9113 section 3.3: without a common ALPN protocol, HTTP/1.1 is
     used."""
     clock = Clock()
-    house: Any = House(tls=(tls := server_tls(localhost, clock)), clock=clock, linger=2.0)
-    house.application.websocket = replace(OPTIONS, ping=30.0)
-    house.factory = ListenerFactory(house.layer, ListenerOptions(tls=tls, websocket=True))
-    told, client = tls_client(clock, alpn)
-    connection, pump = join(house, client)
+    harness: Any = LayerHarness(tls=(tls := server_tls(localhost, clock)), clock=clock, linger=2.0)
+    harness.application.websocket = replace(OPTIONS, ping=30.0)
+    harness.factory = ListenerFactory(harness.layer, ListenerOptions(tls=tls, websocket=True))
+    recorder, client = tls_client(clock, alpn)
+    connection, pump = join(harness, client)
     flush(pump, clock)
-    assert not house.application.made, "a handshake of TLS alone makes no protocol"
+    assert not harness.application.made, "a handshake of TLS alone makes no protocol"
     ws = WSConnection(ConnectionType.CLIENT)
-    transport: Any = told.transport
+    transport: Any = recorder.transport
     transport.write(ws.send(Request(host="chat.example", target="/")))
     flush(pump, clock)
-    (protocol,) = house.application.made
+    (protocol,) = harness.application.made
     assert IConnection(protocol.transport, None) is connection
     assert connection.tls.version == "TLSv1.3"
     transport.write(frames(TextMessage("hello")))
@@ -801,7 +807,7 @@ def test_websocket_over_tls(localhost: certificates.Made, alpn: list[bytes] | No
     assert protocol.received == b"hello\r\n"
     protocol.transport.loseConnection()
     flush(pump, clock)
-    ws.receive_data(told.received)
+    ws.receive_data(recorder.received)
     accepted, *messages, close = ws.events()
     assert isinstance(accepted, AcceptConnection)
     assert messages == [TextMessage("welcome"), TextMessage("at once")]
@@ -809,33 +815,33 @@ def test_websocket_over_tls(localhost: certificates.Made, alpn: list[bytes] | No
     transport.write(frames(close.response()))
     flush(pump, clock)
     assert protocol.lost is not None
-    assert told.lost is not None
-    assert house.counters.ended == {End.SERVER: 1}
-    nothing_left(house)
+    assert recorder.lost is not None
+    assert harness.counters.ended == {End.SERVER: 1}
+    nothing_left(harness)
 
 
 def test_plain_http_request_over_tls(localhost: certificates.Made) -> None:
     clock = Clock()
-    house: Any = House(tls=(tls := server_tls(localhost, clock)), clock=clock)
-    house.application.websocket = OPTIONS
-    house.factory = ListenerFactory(house.layer, ListenerOptions(tls=tls, websocket=True))
-    told, client = tls_client(clock)
-    _, pump = join(house, client)
+    harness: Any = LayerHarness(tls=(tls := server_tls(localhost, clock)), clock=clock)
+    harness.application.websocket = OPTIONS
+    harness.factory = ListenerFactory(harness.layer, ListenerOptions(tls=tls, websocket=True))
+    recorder, client = tls_client(clock)
+    _, pump = join(harness, client)
     flush(pump, clock)
-    transport: Any = told.transport
+    transport: Any = recorder.transport
     transport.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     flush(pump, clock)
-    assert told.received.startswith(b"HTTP/1.1 426 ")
-    assert told.lost is not None
-    assert house.counters.ended == {End.WEBSOCKET_FAILED: 1}
-    nothing_left(house)
+    assert recorder.received.startswith(b"HTTP/1.1 426 ")
+    assert recorder.lost is not None
+    assert harness.counters.ended == {End.WEBSOCKET_FAILED: 1}
+    nothing_left(harness)
 
 
 def test_websocket_behind_a_proxy(make: Make) -> None:
     proxies = Proxies(TrustedProxies(NETWORKS.parse("192.0.2.0/24"), False))
-    house = make(proxies=proxies)
+    harness = make(proxies=proxies)
     client = Browser(
-        house,
+        harness,
         before=b"PROXY TCP4 198.51.100.1 198.51.100.7 4711 443\r\n",
         first=frames(TextMessage("hello")),
     ).shake()
@@ -845,7 +851,7 @@ def test_websocket_behind_a_proxy(make: Make) -> None:
 
 def test_refused_client_of_a_proxy_gets_an_http_response(make: Make) -> None:
     proxies = Proxies(TrustedProxies(NETWORKS.parse("192.0.2.0/24"), False))
-    house = make(proxies=proxies, deny=NETWORKS.parse("198.51.100.0/24"))
-    connection, transport = house.connect()
-    house.feed(connection, b"PROXY TCP4 198.51.100.1 198.51.100.7 4711 443\r\n")
+    harness = make(proxies=proxies, deny=NETWORKS.parse("198.51.100.0/24"))
+    connection, transport = harness.connect()
+    harness.feed(connection, b"PROXY TCP4 198.51.100.1 198.51.100.7 4711 443\r\n")
     assert transport.empty().startswith(b"HTTP/1.1 503 Service Unavailable\r\n")

@@ -1,4 +1,4 @@
-"""Messages to lines and back, against wsproto's client, however the stream is cut."""
+"""Lines and WebSocket messages, against wsproto's client."""
 
 from __future__ import annotations
 

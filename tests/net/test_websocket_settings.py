@@ -1,4 +1,4 @@
-"""Which pages may connect."""
+"""The allowed origins of web pages."""
 
 from __future__ import annotations
 

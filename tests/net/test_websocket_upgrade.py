@@ -1,4 +1,4 @@
-"""The request that a WebSocket begins with, and what is answered."""
+"""The opening handshake of WebSocket."""
 
 from __future__ import annotations
 
