@@ -185,6 +185,7 @@ def test_idle_handshakes_use_little_memory(start: Callable[[str], Daemon]) -> No
         assert resident(daemon) - before < 5 * MEBIBYTE
 
 
+@pytest.mark.long
 @pytest.mark.serial
 def test_memory_of_aborted_handshakes_is_returned(start: Callable[[str], Daemon]) -> None:
     """malloc_trim(3): one small block in use would otherwise keep the heap from shrinking."""
@@ -569,7 +570,7 @@ def test_descriptor_exhaustion_is_survived(start: Callable[[str], Daemon]) -> No
             assert 80 <= refused < 100
             assert echoes(bystander)
             # operators and the metrics page have descriptors in reserve
-            for _ in range(6):
+            for _ in range(2):
                 status = daemon.ctl("status", "--json")
                 assert status.returncode == 0, status.stderr
                 assert json.loads(status.stdout)["memory"] > MEBIBYTE
