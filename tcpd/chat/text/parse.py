@@ -24,72 +24,73 @@ class TextCommand:
     more: tuple[str, ...] = ()
 
 
-_IN_ROOM = "Put another room's name first, as in /{} #tea ..., to do it there."
+_IN_ROOM = "For another room, put its name first: /{} #tea ..."
 
 COMMANDS = (
-    TextCommand("help", "[COMMAND]", "this list, or more about one command", ("h", "?")),
+    TextCommand("help", "[COMMAND]", "list the commands, or describe one", ("h", "?")),
     TextCommand("nick", "NAME", "change your nickname", ("name",)),
     TextCommand(
         "join",
         "#ROOM [KEY]",
-        "come into a room and talk there",
+        "join a room, and send messages to it",
         ("j",),
         (
-            "A room that nobody is in is opened by it, and you are its operator.",
-            "If you are in it already, what you type goes there from now on.",
+            "The first member opens the room, and is its operator.",
+            "If you are a member, your messages go to this room from now on.",
         ),
     ),
     TextCommand("part", "[#ROOM] [REASON]", "leave a room", ("leave",)),
-    TextCommand("rooms", "", "which rooms there are", ("list",)),
+    TextCommand("rooms", "", "list the rooms", ("list",)),
     TextCommand(
-        "who", "[#ROOM]", "who is in a room", ("names", "w"), ("Operators have a @ in front.",)
+        "who",
+        "[#ROOM]",
+        "list the members of a room",
+        ("names", "w"),
+        ("Operators are marked with @.",),
     ),
     TextCommand(
         "msg",
         "NAME TEXT",
-        "say something to one person alone",
+        "send a private message",
         ("m", "tell", "query"),
         (
-            "It is kept in no history.",
-            "With the name of a room, as in /msg #tea hello, it is said to all in there.",
+            "Private messages are not kept.",
+            "/msg #tea hello sends a message to a room.",
         ),
     ),
-    TextCommand("me", "TEXT", "say what you do: * ann waves"),
-    TextCommand("history", "[NUMBER] [#ROOM]", "what was said last", ("last",)),
+    TextCommand("me", "TEXT", "describe an action: * ann waves"),
+    TextCommand("history", "[NUMBER] [#ROOM]", "show the latest messages", ("last",)),
     TextCommand(
         "topic",
         "[#ROOM] [TEXT]",
         "show the topic, or set it (operators)",
         ("t",),
-        ("/topic - takes it away.",),
+        ("/topic - removes it.",),
     ),
     TextCommand(
         "handshake",
         "[layers]",
-        "your connection's TCP handshake, drawn",
+        "draw your connection's TCP handshake",
         (),
-        ("/handshake layers shows it layer by layer. Only you see it.",),
+        ("/handshake layers shows the connection by layers. Only you see it.",),
     ),
-    TextCommand("op", "NAME", "make somebody an operator", (), (_IN_ROOM.format("op"),)),
+    TextCommand("op", "NAME", "grant operator status", (), (_IN_ROOM.format("op"),)),
+    TextCommand("deop", "NAME", "revoke operator status", (), (_IN_ROOM.format("deop"),)),
     TextCommand(
-        "deop", "NAME", "make somebody an operator no longer", (), (_IN_ROOM.format("deop"),)
-    ),
-    TextCommand(
-        "kick", "NAME [REASON]", "put somebody out of the room", (), (_IN_ROOM.format("kick"),)
+        "kick", "NAME [REASON]", "remove a member from the room", (), (_IN_ROOM.format("kick"),)
     ),
     TextCommand(
         "ban",
         "[NAME]",
-        "put somebody out and keep them out",
+        "ban and kick; without a name, list the bans",
         (),
         (
-            "By nickname, and by address if they are here and not on this machine.",
-            "Alone it lists who is banned.",
+            "Bans the nickname, and the address of its user, if not on this machine.",
             _IN_ROOM.format("ban"),
         ),
     ),
-    TextCommand("unban", "NAME", "let somebody in again", (), (_IN_ROOM.format("unban"),)),
-    TextCommand("quit", "[REASON]", "say goodbye", ("exit", "bye", "q")),
+    TextCommand("unban", "NAME", "lift a ban", (), (_IN_ROOM.format("unban"),)),
+    TextCommand("quit", "[REASON]", "disconnect", ("exit", "bye", "q")),
 )
 
 _BY_WORD = {word: command for command in COMMANDS for word in (command.name, *command.aliases)}
