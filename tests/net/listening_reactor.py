@@ -1,12 +1,11 @@
-"""A reactor whose listening ports are lean: what Twisted's own tests are run against.
+"""A reactor that opens tcpd's listening ports, to run Twisted's own tests against them.
 
-tcpd opens its ports by :func:`tcpd.net.listeners.open_stream`, and ``reactor.listenTCP`` stays
-Twisted's. Here the reactor's own methods open a :class:`~tcpd.net.port.StreamPort`, behind a
-connection layer that refuses nobody, for whatever factory a test has. So the server's side of each
-connection in those tests is a :class:`~tcpd.net.transport.SocketConnection`, with
-:class:`~tcpd.net.tls_layer.TLSLayer` on it where a test asks for TLS.
+tcpd opens its ports by :func:`tcpd.net.listeners.open_stream`; its ``reactor.listenTCP`` is
+Twisted's. Here the reactor's own methods open a :class:`~tcpd.net.port.StreamPort`, with a
+connection layer that refuses no client. So the server's side of each connection in those tests is a
+:class:`~tcpd.net.transport.SocketConnection`, with :class:`~tcpd.net.tls_layer.TLSLayer` for TLS.
 
-Only for child processes: it puts the names that Twisted's tests use on our classes.
+For child processes only: it replaces classes of tcpd by subclasses.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ _ANY_LENGTH = 1 << 40
 
 
 class Contexts:
-    """Stands for :class:`~tcpd.net.tls.Certificates`, with a context factory of Twisted's."""
+    """A :class:`~tcpd.net.tls.Certificates` with a context factory of Twisted's."""
 
     def __init__(self, factory: Any) -> None:
         self._context = factory.getContext()
@@ -56,7 +55,7 @@ class Contexts:
 
 
 class _TransportNames:
-    """What the tests ask of a transport by names that are in no interface."""
+    """Attributes of transports that Twisted's tests use and no interface has."""
 
     __slots__ = ()
 
@@ -73,12 +72,12 @@ class _TransportNames:
 
 @implementer(ITLSTransport)
 class NamedConnection(_TransportNames, SocketConnection):
-    """A connection that begins TLS as Twisted's do; ours is asked by way of IConnection."""
+    """A connection with ``startTLS``, which tcpd has in IConnection."""
 
     __slots__ = ("bufferSize",)
 
     def startTLS(self, contextFactory: Any, normal: bool = True) -> None:
-        assert normal, "a client of TLS is asked for"
+        assert normal, "only the server side of TLS is supported"
         contexts: Any = Contexts(contextFactory)
         self.options = replace(self.options, starttls=contexts)
         self.start_tls()
@@ -97,13 +96,13 @@ class NamedConnection(_TransportNames, SocketConnection):
 
 
 class NamedLayer(_TransportNames, TLSLayer):
-    """The same for the transport of a protocol over TLS."""
+    """The TLS layer with the attributes of :class:`_TransportNames`."""
 
     __slots__ = ()
 
 
 class NamedPort(StreamPort):
-    """What the tests ask of a port by names that are in no interface."""
+    """A port with the attributes that Twisted's tests use and no interface has."""
 
     @property
     def connected(self) -> bool:
@@ -119,7 +118,7 @@ class NamedPort(StreamPort):
 
 
 class ListeningReactor(TcpdReactor):
-    """See the head of this module."""
+    """See the docstring of this module."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -164,7 +163,7 @@ class ListeningReactor(TcpdReactor):
         return next((connection._application for connection in own.connections), None)
 
     def _listen_at(self, port: int, factory: Any, interface: str, tls: Any) -> IListeningPort:
-        # Twisted's :: takes IPv4 as well
+        # Twisted's :: is dual-stack
         host = {"": "0.0.0.0", "::": "*"}.get(interface, interface)
         try:
             sock = listen_address(Address(host, port))
@@ -200,7 +199,7 @@ class ListeningReactor(TcpdReactor):
 
 
 def install() -> None:
-    """For the children of Twisted's tests, which install the reactor of the tests' module."""
+    """Install the reactor in child processes of Twisted's tests."""
     installReactor(ListeningReactor())
 
 

@@ -23,7 +23,7 @@ REACTORS = {
 
 
 class Wall:
-    """A wall clock that is set."""
+    """A wall clock that can be set."""
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
@@ -66,7 +66,7 @@ def test_wall_clock_step_does_not_affect_timers(name: str, step: float, wall: Wa
 
 
 def close(reactor: Any) -> None:
-    """Let go of what a reactor that never ran has opened."""
+    """Close the descriptors of a reactor that never ran."""
     for call in reactor.getDelayedCalls():
         call.cancel()
     for each in list(reactor._internalReaders):

@@ -23,7 +23,7 @@ from tcpd.policy.reasons import End, Refusal
 
 @pytest.fixture
 def log_lines() -> Iterator[Callable[[], list[str]]]:
-    """Tells the lines about refusals and misbehaviour since it was last asked."""
+    """Return a function that returns the lines of events logged since its last call."""
     with capturedLogs() as logged:
 
         def lines() -> list[str]:
@@ -264,7 +264,7 @@ def test_only_misbehaviour_is_logged_without_access_log(
     }
 
 
-# --- a client for whom there is no descriptor, and one for whom there is no place ---
+# --- lack of descriptors and slots ---
 
 
 def test_client_without_descriptor_is_counted_logged_and_closed(log_lines: Any) -> None:

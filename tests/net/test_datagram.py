@@ -22,7 +22,7 @@ def echo(datagram: bytes) -> bytes:
 
 
 class Listener:
-    """A listener without a socket, all of whose answers can be sent."""
+    """A listener without a socket; all replies can be sent."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Listener:
         self.protocol.opened(OWN_PORT)
 
     def receive(self, datagram: bytes, addr: tuple[str, int] = CLIENT) -> bytes | None:
-        """The answer, which is sent."""
+        """Receive a datagram and return the reply."""
         answer = self.protocol.received(datagram, addr)
         if answer is not None:
             self.protocol.sent(len(answer))
@@ -58,7 +58,7 @@ class Listener:
         return dict(self.counters.datagrams_dropped)
 
     def check_sum(self) -> None:
-        """Each datagram received is either answered or dropped by a word."""
+        """Assert that each datagram is counted as answered or dropped."""
         counters = self.counters
         dropped = counters.datagrams_dropped.total()
         assert counters.datagrams_in == counters.datagrams_out + dropped

@@ -25,7 +25,7 @@ PATIENCE = 10.0
 
 
 class Reactor(Clock):
-    """Knows who reads."""
+    """Records the readers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Reactor(Clock):
 
 
 class DatagramHarness:
-    """A port, and what it counts."""
+    """A port with its counters."""
 
     def __init__(self, sock: Any, responder: Callable[[bytes], bytes | None] | None = None) -> None:
         self.reactor = Reactor()
@@ -64,7 +64,7 @@ class DatagramHarness:
         return number
 
     def turn(self) -> None:
-        """Wait for a datagram and have it read."""
+        """Wait for a datagram and read it."""
         assert select.select([self.port], [], [], PATIENCE)[0]
         self.port.doRead()
 
@@ -86,7 +86,7 @@ def harness() -> Iterator[Open]:
 
 
 def asked(harness: DatagramHarness, host: str) -> bytes:
-    """Ask an address, and be answered from there: a connected socket takes no other datagram."""
+    """Send a request from a connected socket, which receives only from there, and return the reply."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as client:
         client.settimeout(PATIENCE)
@@ -141,7 +141,7 @@ def test_port_reports_its_address_and_closes_at_once(harness: Open) -> None:
     assert closed == [None]
     assert port.reactor.readers == []
     bind_datagrams(Address("127.0.0.5", number)).close()
-    port.port.stopListening()  # it is closed already
+    port.port.stopListening()  # closed before
     assert repr(port.port) == "<DatagramPort closed>"
     six = harness("::")
     assert six.port.getHost() == IPv6Address("UDP", "::", six.number)
@@ -190,7 +190,7 @@ def test_reply_too_long_is_counted_as_unsent(harness: Open) -> None:
 
 
 class Sockets:
-    """A socket that has one datagram, and errors."""
+    """A socket with one datagram, and with errors."""
 
     def __init__(self, receiving: int | None, sending: int | None) -> None:
         self._receiving, self._sending = receiving, sending
@@ -226,7 +226,7 @@ class Sockets:
         errno.EACCES,  # a broadcast address
         errno.EPERM,  # a packet filter
         errno.EMSGSIZE,
-        errno.EINVAL,  # an address that was taken from the interface meanwhile
+        errno.EINVAL,  # an address removed from the interface
         errno.ENOBUFS,
     ],
 )
@@ -284,7 +284,7 @@ def packed4(index: int, local: str, destination: str) -> bytes:
             [(*IPV4, packed4(3, "192.0.2.1", "192.0.2.255"))],
             [(*IPV4, packed4(0, "192.0.2.1", "0.0.0.0"))],
         ),
-        # the same on a socket for both families, in both orders
+        # the same on a dual-stack socket, in both orders
         (
             [
                 (*IPV6, packed("::ffff:192.0.2.255", 3)),
@@ -293,7 +293,7 @@ def packed4(index: int, local: str, destination: str) -> bytes:
             [(*IPV4, packed4(0, "192.0.2.1", "0.0.0.0"))],
         ),
         ([(*IPV6, packed("2001:db8::1", 3))], [(*IPV6, packed("2001:db8::1", 0))]),
-        # RFC 4007 section 6: a link-local address means something in its zone alone
+        # RFC 4007 section 6: a link-local address needs its zone
         ([(*IPV6, packed("fe80::1", 3))], [(*IPV6, packed("fe80::1", 3))]),
         ([(*IPV6, packed("febf::1", 3))], [(*IPV6, packed("febf::1", 3))]),
         # a multicast address is no source (RFC 4291 section 2.7)

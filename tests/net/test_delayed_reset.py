@@ -17,7 +17,7 @@ Ends = tuple[socket.socket, socket.socket]
 
 @pytest.fixture
 def ends() -> Iterator[Ends]:
-    """A TCP connection, of which one end takes little before it is read from."""
+    """A TCP connection, one end of which has a small receive buffer."""
     with socket.create_server(("127.0.0.1", 0)) as port:
         port.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         ours = socket.create_connection(port.getsockname())
@@ -49,7 +49,7 @@ def test_reset_waits_for_unacknowledged_data(ends: Ends) -> None:
     while left:
         left -= len(theirs.recv(65536))
         clock.advance(0.25)
-    while not called:  # the last acknowledgement is on its way
+    while not called:  # the last acknowledgment may be in flight
         clock.advance(0.25)
     assert called == [0]
     assert not clock.getDelayedCalls()

@@ -44,7 +44,7 @@ class Sockets(ExitStack):
         return made
 
     def accepted(self, port: socket.socket) -> tuple[socket.socket, socket.socket]:
-        """The server's end, and the client's."""
+        """Return the server's and the client's socket."""
         client = self.enter_context(socket.create_connection(port.getsockname()[:2]))
         server, _ = port.accept()
         return self.enter_context(server), client
@@ -58,7 +58,7 @@ def sockets() -> Iterator[Sockets]:
 
 @pytest.fixture
 def log_events() -> Iterator[list[LogEvent]]:
-    """The events of the catalogue that were reported."""
+    """Collect the events of the catalogue."""
     seen: list[LogEvent] = []
 
     def observe(event: LogEvent) -> None:
@@ -96,7 +96,7 @@ def test_saved_syn_is_read_once(sockets: Sockets, family: int, listening: bool) 
     again = CapturedHandshake()
     read_syn(server, options, again)
     assert again.syn == b""
-    # one that waited when systemd started the daemon was no cookie's
+    # a client from before the start of the daemon had no SYN cookie
     lost = Absence.COOKIES_OR_EARLY if listening else Absence.COOKIES_OR_LOST
     assert saved_syn(options, again) == (None, lost)
 
@@ -170,7 +170,7 @@ def test_server_isn_is_read(sockets: Sockets) -> None:
         expected = client.getsockopt(socket.IPPROTO_TCP, module.TCP_QUEUE_SEQ) - 1 & 0xFFFFFFFF
         client.setsockopt(socket.IPPROTO_TCP, module.TCP_REPAIR, -1)
         assert captured.isn == expected
-        # and the connection is one like any other
+        # the connection works as usual
         server.sendall(b"hello")
         assert client.recv(16) == b"hello"
 

@@ -45,7 +45,7 @@ from tcpd.net.turns import TurnScheduler
 from tcpd.net.wrapped_connection import WrappedConnection
 from tcpd.policy.reasons import End, Refusal
 
-# --- bytes, counted ---
+# --- bytes ---
 
 
 def test_bytes_pass_both_ways_and_are_counted(make: Make) -> None:
@@ -76,7 +76,7 @@ def test_connections_provide_the_transport_interfaces() -> None:
 
 @implementer(ITCPTransport)
 class TCP(BufferedTransport):
-    """A transport that is a TCP socket's."""
+    """A transport that provides ITCPTransport."""
 
     delay = alive = half_closed = False
 
@@ -160,7 +160,7 @@ def test_end_is_counted_by_reason(make: Make) -> None:
     assert harness.counters.ended == {End.LOST: 1, End.SERVER: 1}
 
 
-# --- who is let in ---
+# --- admission ---
 
 
 def test_refused_client_gets_the_protocols_refusal_and_is_closed(make: Make) -> None:
@@ -170,7 +170,7 @@ def test_refused_client_gets_the_protocols_refusal_and_is_closed(make: Make) -> 
     assert transport.value() == b"no: address-full"
     assert transport.disconnecting
     assert harness.counters.refused == {Refusal.ADDRESS_FULL: 1}
-    if refused is not None:  # a lean port sends what the kernel takes, and waits for nobody
+    if refused is not None:  # on a socket the refusal is sent once, without waiting
         harness.clock.advance(2)
         assert transport.aborted, "a client that does not take its refusal is not waited for"
         refused.connectionLost(Failure(ConnectionDone()))
@@ -220,7 +220,7 @@ def test_exception_starting_tls_frees_the_slot(make: Make, logged_failures: Any)
     if make is SocketLayerHarness:
         harness.feed(connection, b"\x16\x03\x01\x00\x01x")
         logged_failures.expect("no memory for TLS")
-    else:  # Twisted's transport logs it
+    else:  # logged by Twisted's transport
         with pytest.raises(ValueError, match="no memory"):
             harness.feed(connection, b"\x16\x03\x01\x00\x01x")
         harness.lose(connection)
@@ -260,7 +260,7 @@ def test_refused_client_that_sent_first_is_not_reset() -> None:
     assert not sock.reset
 
 
-# --- output is bounded ---
+# --- output ---
 
 
 def test_client_that_does_not_read_is_aborted_at_the_limit(make: Make) -> None:
@@ -356,7 +356,7 @@ def test_producer_is_stopped_once_at_the_end(make: Make, how: str, streaming: bo
         connection.loseConnection()
     if isinstance(transport, BufferedTransport) and transport.producer is not None:
         transport.producer.stopProducing()  # as Twisted's transports do when they are lost
-    # not lose(), which waits for the end of the turn: a pull producer is asked for ever
+    # not lose(), which ends the turn: a pull producer would be resumed without end
     connection.connectionLost(Failure(ConnectionDone()))
     assert producer.asked.count("stop") == 1
     assert producer.asked[-1] == "stop"
@@ -378,7 +378,7 @@ def test_exception_in_stop_producing_is_logged(make: Make, logged_failures: Any)
     logged_failures.expect("will not stop")
 
 
-# --- the end ---
+# --- close ---
 
 
 def test_farewell_is_sent_before_the_close(make: Make) -> None:
@@ -479,7 +479,7 @@ def test_idle_0_disables_the_timeout(make: Make) -> None:
     assert not transport.disconnecting
 
 
-# --- draining ---
+# --- drain ---
 
 
 def test_drain_completes_when_the_last_client_disconnects(make: Make) -> None:
@@ -512,7 +512,7 @@ def test_drain_without_connections_completes_at_once(make: Make) -> None:
     assert make().layer.drain(End.SHUTDOWN, 5.0).called
 
 
-# --- TLS, between two ends in memory ---
+# --- TLS ---
 
 
 def test_protocol_is_made_after_the_tls_handshake(
@@ -608,7 +608,7 @@ def test_starttls_moves_protocol_and_producer_onto_tls(
     assert protocol.received == b"inside"
     assert recorder.received == b"welcome"
     assert connection.tls is not None
-    # a transport in memory is never full by itself
+    # iosim never pauses a producer
     connection.output_full()
     protocol.transport.write(b" back")
     assert producer.asked == ["pause"]

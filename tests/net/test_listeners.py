@@ -31,7 +31,7 @@ FACTORY: Any = Factory.forProtocol(Protocol)
         ("tcp", "no endpoint of Twisted's"),
         ("systemd:domain=INET:index=7", "no endpoint of Twisted's"),  # an IndexError
         ("ssl:0:privateKey=/nonexistent", "No such file"),
-        # a StandardIO is no port: the daemon would run deaf
+        # StandardIO is not a listening port
         ("stdio:", "no port that clients connect to"),
     ],
 )
@@ -63,7 +63,7 @@ def test_exception_of_an_endpoint_is_a_listen_error() -> None:
 
 
 class _WithoutIPv6(socket.socket):
-    """Refuses IPv6 as a kernel does that does not know it, or has no address of it."""
+    """Fails as on a kernel without IPv6, or with IPv6 disabled."""
 
     error = errno.EADDRNOTAVAIL
 
@@ -131,7 +131,7 @@ def test_wildcards_cover_the_documented_families(
                 open_one(Address(host, port))
 
 
-# --- the kernel has the last word on what tcpd.config.overlap says ---
+# --- tcpd.config.overlap agrees with the kernel ---
 
 _HOSTS = ["*", "0.0.0.0", "::", "127.0.0.1", "127.0.0.2", "::1"]
 

@@ -29,14 +29,14 @@ from tcpd.net.names import NameEndpoint, NameResolver, addresses_of
 
 
 class Reactor(MemoryReactorClock):
-    """What threads hand over is called at once: the tests run them when they want."""
+    """Makes calls from threads at once."""
 
     def callFromThread(self, call: Callable[..., Any], *arguments: Any) -> None:
         call(*arguments)
 
 
 class Resolver:
-    """Threads that hang until a test lets the oldest ones answer."""
+    """Holds the threads until the test completes the oldest ones."""
 
     def __init__(self, **bounds: Any) -> None:
         self.reactor = Reactor()

@@ -18,7 +18,7 @@ RESET = struct.pack("ii", 1, 0)
 
 
 class Descriptor:
-    """A direct descriptor that counts what it is told."""
+    """An IDirect descriptor that records its calls."""
 
     direct = True
     wants_loss = True
@@ -62,7 +62,7 @@ def reactor() -> Iterator[TcpdReactor]:
 
 @pytest.fixture
 def pair(reactor: TcpdReactor) -> Iterator[tuple[Descriptor, socket.socket]]:
-    """A connection's two ends."""
+    """The two ends of a connection."""
     with socket.create_server(("127.0.0.1", 0)) as port:
         client = socket.create_connection(port.getsockname())
         ours, _ = port.accept()
@@ -96,7 +96,7 @@ def test_input_before_a_close_is_kept_for_a_paused_descriptor(
     client.sendall(b"last words")
     client.shutdown(socket.SHUT_WR)
     descriptor.sock.shutdown(socket.SHUT_WR)
-    with select.epoll() as poll:  # until the kernel has it so
+    with select.epoll() as poll:  # until the kernel reports it
         poll.register(descriptor.sock, 0)
         assert poll.poll(5)[0][1] == select.EPOLLHUP
     reactor.doIteration(5)

@@ -29,14 +29,14 @@ def no_memory(*_: object, **__: object) -> Any:
 
 
 def watched(harness: Any) -> list[BaseException]:
-    """What a layer reports."""
+    """Collect what a layer reports as a lack of memory."""
     reported: list[BaseException] = []
     harness.layer.no_memory = reported.append
     return reported
 
 
 class Poor:
-    """Something with a method that fails; all else is as it was."""
+    """A wrapper that makes one method fail."""
 
     def __init__(self, whole: Any, method: str) -> None:
         self._whole = whole
@@ -65,7 +65,7 @@ def test_memory_error_in_recv_closes_the_connection() -> None:
 
 
 class Broken(SSL.Error):
-    """As pyOpenSSL raises it."""
+    """The error that pyOpenSSL raises."""
 
     def __init__(self, reason: str) -> None:
         super().__init__([("common libcrypto routines", "", reason)])
@@ -211,7 +211,7 @@ def test_memory_error_of_a_new_connection_is_not_a_failure(port: PortHarness) ->
 
 
 class Flushable:
-    """Waits for the end of a turn."""
+    """An object scheduled for the end of a turn."""
 
     def __init__(self) -> None:
         self.count = 0

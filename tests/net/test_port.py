@@ -20,7 +20,7 @@ from tcpd.net.turns import TurnScheduler
 
 
 class Clients:
-    """Takes the place of a listener's factory."""
+    """A double of ListenerFactory."""
 
     def __init__(self) -> None:
         self.taken: list[socket.socket] = []
@@ -61,7 +61,7 @@ class Clients:
 
 
 class PortHarness:
-    """A port on a real socket, its reactor in memory."""
+    """A port on a real socket, with a reactor in memory."""
 
     def __init__(self, sock: socket.socket, reactor: MemoryReactor | None = None) -> None:
         self.reactor = reactor or MemoryReactor()
@@ -102,7 +102,7 @@ def test_all_queued_clients_are_accepted_in_one_turn(harness: PortHarness) -> No
 
 
 class OtherReactor(MemoryReactor):
-    """One without generations, as Twisted's own."""
+    """A reactor without generations, as Twisted's own."""
 
     forget = None  # type: ignore[assignment]
 
@@ -178,7 +178,7 @@ def test_repr_has_the_address(harness: PortHarness) -> None:
 
 
 class Failing:
-    """A listening socket whose accept fails by a plan, and else is the real one's."""
+    """A listening socket whose ``accept`` fails as planned."""
 
     def __init__(self, sock: socket.socket, plan: list[int]) -> None:
         self._sock = sock
@@ -201,7 +201,7 @@ def test_reserve_descriptor_closes_a_client_when_out_of_descriptors(harness: Por
     assert turned_away.recv(1) == b"", "rather than left waiting for ever"
     assert len(harness.clients.taken) == 1
     assert harness.clients.turned_away == [turned_away.getsockname()], (
-        "and it can be told and counted"
+        "and it can be logged and counted"
     )
     assert harness.port._reserve >= 0, "there is one in reserve again"
     del taken
@@ -312,7 +312,7 @@ def test_address_in_use_leaks_no_descriptor() -> None:
 
 def test_unix_socket_has_its_mode_and_replaces_a_stale_one(tmp_path: Path) -> None:
     place = UnixSocket(str(tmp_path / "s"), 0o640)
-    listen_unix(place).close()  # what a killed daemon leaves
+    listen_unix(place).close()  # the file of a killed daemon
     with listen_unix(place) as sock:
         assert os.stat(place.path).st_mode & 0o777 == 0o640
         with pytest.raises(OSError, match="another daemon is listening there"):

@@ -42,12 +42,12 @@ TRUSTED = "10.0.0.0/8"
 
 LINE = b"PROXY TCP4 192.0.2.1 198.51.100.7 4711 443\r\n"
 LOCAL = version_2(None)
-#: HAProxy's check by version 1: the client is the proxy's own socket
+#: HAProxy's health check with version 1: the client is the proxy's own socket
 SELF = b"PROXY TCP4 10.0.0.1 198.51.100.7 40000 443\r\n"
 
 
 def line(source: str, port: int = 4711) -> bytes:
-    """A header for a client."""
+    """Make a header for a client."""
     family = "TCP6" if ":" in source else "TCP4"
     destination = "2001:db8::7" if ":" in source else "198.51.100.7"
     return f"PROXY {family} {source} {destination} {port} 443\r\n".encode()
@@ -55,7 +55,7 @@ def line(source: str, port: int = 4711) -> bytes:
 
 @pytest.fixture(**BOTH_KINDS)
 def make(request: pytest.FixtureRequest) -> Make:
-    """Makes a layer behind proxies, whose connections are of one kind or the other."""
+    """Make a connection layer behind proxies, with each kind of connections in turn."""
 
     def made(
         *args: Any,
@@ -88,7 +88,7 @@ def make(request: pytest.FixtureRequest) -> Make:
 
 @pytest.fixture
 def events() -> Any:
-    """Tells the events with an id that were reported so far."""
+    """Return a function that returns the logged events with an id."""
     with capturedLogs() as logged:
 
         def of(event_id: str) -> list[LogEvent]:
@@ -98,7 +98,7 @@ def events() -> Any:
 
 
 def nothing_left(harness: LayerHarness) -> None:
-    """No place, no address, no timer stays behind."""
+    """Assert that no slot, address or timer is left."""
     assert (
         harness.connection_count.count
         == harness.layer.admission.count
@@ -525,7 +525,7 @@ def test_refused_client_behind_a_proxy_with_tls_gets_no_plaintext(
 
 
 class Curt(HalfCloseableRecorder):
-    """Says what it has to say, and goes."""
+    """Writes and closes at once."""
 
     def connectionMade(self) -> None:
         self.transport.write(b"now")  # type: ignore[union-attr]
@@ -581,7 +581,7 @@ def test_replace_address_moves_the_slot_to_the_new_address(make: Make, events: A
     assert gateway.replace_address(ip_address("192.0.2.1")) is None
     assert (str(gateway.address), gateway.peer) == ("192.0.2.1", "192.0.2.1:0")
     assert gateway.replace_address(ip_address("192.0.2.1")) is None
-    # its own place is free again
+    # its own slot is free
     again, _ = harness.connect(PROXY)
     harness.feed(again, line("198.51.100.1"))
     assert again.replace_address(ip_address("192.0.2.1")) is Refusal.ADDRESS_FULL

@@ -38,7 +38,7 @@ from twisted.scripts.trial import run
 run()
 """
 
-#: Its modules, those that run in one process in one line: a start takes longer than most of them.
+#: The modules of tests; those in one line run in one process, since a start is slow.
 MODULES = (
     "core fdset posixbase sigchld stdio threads time",
     "process",
@@ -47,7 +47,7 @@ MODULES = (
 
 
 def nobody_can_run_python() -> bool:
-    """Whether the tests that become another user can start a Python at all."""
+    """Whether the tests that switch to another user can start Python."""
     if os.getuid() != 0:
         return True
     try:
@@ -58,11 +58,10 @@ def nobody_can_run_python() -> bool:
 
 
 def own_network() -> list[str]:
-    """The words before a command that give it a network namespace, where root may make one.
+    """Return the command prefix for a network namespace; empty if the process may not make one.
 
-    Some of Twisted's tests bind a port to all addresses because it was free on one. Clients of
-    other tests may use it on another.
-    """
+    Some of Twisted's tests find a free port on one address and bind it on all; clients of other
+    tests may use it on another address."""
     words = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
     if os.getuid() == 0 and shutil.which("unshare") and shutil.which("ip"):
         made = subprocess.run([*words, "true"], capture_output=True, check=False)

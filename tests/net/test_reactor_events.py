@@ -26,16 +26,15 @@ IN, OUT, HUP, ERR = select.EPOLLIN, select.EPOLLOUT, select.EPOLLHUP, select.EPO
 
 
 def nothing() -> None:
-    """What a descriptor does when it is called, where a test has no more in mind."""
+    """Do nothing."""
 
 
 @implementer(IReadWriteDescriptor)
 class Ordinary:
-    """A descriptor as Twisted's are; it notes its calls.
+    """A descriptor that records its calls.
 
     :param fd: its number.
-    :param does: called in each ``doRead`` and ``doWrite``.
-    """
+    :param does: called in each ``doRead`` and ``doWrite``."""
 
     def __init__(self, fd: int, does: Callable[[], None] = nothing) -> None:
         self.fd = fd
@@ -61,7 +60,7 @@ class Ordinary:
 
 
 class Direct(Ordinary):
-    """One whose methods are called with nothing around them."""
+    """A descriptor that provides IDirect."""
 
     direct = True
 
@@ -74,7 +73,7 @@ class Direct(Ordinary):
 
 
 class Watched(Direct):
-    """One that the reactor keeps registered while it neither reads nor writes."""
+    """An IDirect descriptor with ``wants_loss``."""
 
     wants_loss = True
 
@@ -83,7 +82,7 @@ KINDS = pytest.mark.parametrize("kind", [Ordinary, Direct, Watched])
 
 
 class Batch:
-    """Stands for the epoll object of a reactor: each poll returns the events that it was given."""
+    """A double of the epoll object: each poll returns the given events."""
 
     def __init__(self) -> None:
         self.masks: dict[int, int] = {}
@@ -119,7 +118,7 @@ def reactor() -> Iterator[TcpdReactor]:
 
 @pytest.fixture
 def batch(reactor: TcpdReactor) -> Batch:
-    """The events of a poll, in an order that a test chooses."""
+    """The events of a poll, in an order that the test chooses."""
     made: Any = Batch()
     made.masks = dict(reactor._masks)
     reactor._poller = made
@@ -157,7 +156,7 @@ def test_reregistered_descriptor_gets_no_earlier_event(
 
     def again() -> None:
         reactor.forget(second)
-        batch.unregister(901)  # as the kernel does at the close
+        batch.unregister(901)  # close() unregisters it
         reactor.addReader(second)
 
     first = kind(900, again)
@@ -292,7 +291,7 @@ def test_exception_in_flush_does_not_affect_other_flushes(
         raise ValueError("it broke")
 
     class Queue:
-        """What is flushed and is no connection."""
+        """A flushed object that is not a connection."""
 
         def flush(self) -> None:
             raise ValueError("the queue broke")
@@ -332,7 +331,7 @@ def test_exception_does_not_affect_other_regular_files(
         raise ValueError("it broke")
 
     class Nameless(Ordinary):
-        """One that breaks even Twisted's call of it."""
+        """A descriptor whose ``logPrefix`` fails."""
 
         def logPrefix(self) -> str:
             raise KeyboardInterrupt("no name")
@@ -451,7 +450,7 @@ def test_hangup_disconnects_a_descriptor_that_is_not_reading(
 
 @pytest.fixture
 def poor(reactor: TcpdReactor, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What a reactor reports that has no memory even to report it."""
+    """Collect the reports of a reactor whose logging fails for lack of memory."""
     said: list[str] = []
 
     def no_memory(error: BaseException) -> None:
@@ -483,7 +482,7 @@ def test_memory_error_is_passed_to_no_memory(
 
 @implementer(IListeningPort)
 class Port(Direct):
-    """One that accepts connections."""
+    """A descriptor that provides IListeningPort."""
 
     def __init__(self, fd: int) -> None:
         super().__init__(fd, self.fail)
@@ -567,7 +566,7 @@ def test_timer_exception_does_not_end_the_main_loop(
 
 @pytest.fixture
 def closed(reactor: TcpdReactor) -> Iterator[list[Watched]]:
-    """Connections whose peers have closed; each reads its end, and closes."""
+    """Connections whose peers have closed; each reads the end of file and closes."""
     pairs = [socket.socketpair() for _ in range(20)]
     made: list[Watched] = []
     for ours, theirs in pairs:
@@ -596,7 +595,7 @@ def test_reads_are_not_delayed_by_thousands_of_ends(
 ) -> None:
     """Issue 14: "No load within the default limits stalls anybody by more than 50 ms"."""
     monkeypatch.setattr("tcpd.net.reactor._SECONDS_FOR_ENDS", 0.0)
-    if waits:  # the kernel is asked for the end again
+    if waits:  # the end is reported again
         for each in closed:
             reactor.removeReader(each)
             reactor.addReader(each)

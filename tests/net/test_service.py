@@ -47,7 +47,7 @@ def test_failure_to_change_permissions_is_logged(tmp_path: Path) -> None:
 
 
 def opened(place: UnixSocket, user: tuple[int, int | None] | None) -> OpenPort:
-    """A port as a service opens it that is going to be run by a user."""
+    """Open a port as a service does that will switch to a user."""
     layer: Any = SimpleNamespace(service="s", factory=Factory())
     reactor = MemoryReactor()
     service = ListeningService(
@@ -65,7 +65,7 @@ def opened(place: UnixSocket, user: tuple[int, int | None] | None) -> OpenPort:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root opens a socket for another user")
 def test_socket_opened_by_root_belongs_to_the_daemons_user(tmp_path: Path) -> None:
     """twistd(1), ``--uid``"""
-    tmp_path.chmod(0o1777)  # as /tmp: only the owner of a file may take it away
+    tmp_path.chmod(0o1777)  # as /tmp: only the owner of a file may delete it
     place = UnixSocket(str(tmp_path / "s"), 0o660)
     port = opened(place, (65534, 65533))
     found = os.stat(place.path)

@@ -30,7 +30,7 @@ from tcpd.policy.workqueue import WorkQueue
 
 @pytest.fixture(**BOTH_KINDS)
 def make(request: pytest.FixtureRequest) -> Make:
-    """Makes a layer, begun, whose connections are of one kind or the other."""
+    """Make a started connection layer, with each kind of connections in turn."""
 
     def made(*args: Any, **more: Any) -> LayerHarness:
         harness: LayerHarness = request.param(*args, **more)
@@ -41,18 +41,18 @@ def make(request: pytest.FixtureRequest) -> Make:
 
 
 def wait(harness: LayerHarness, seconds: float, step: float = 1.0) -> None:
-    """Let time pass as a reactor does, step by step."""
+    """Advance the clock in steps, as a reactor does."""
     for _ in range(round(seconds / step)):
         harness.clock.advance(step)
 
 
-# --- the first byte ---
+# --- first byte ---
 
 
 def test_first_byte_timeout_is_logged_and_closes(make: Make) -> None:
     harness = make(first_byte=8.0)
     connection, transport = harness.connect()
-    connection.write(b"welcome ")  # what the server says does not count
+    connection.write(b"welcome ")  # output does not count
     wait(harness, 7)
     assert not transport.disconnecting
     wait(harness, 2)
@@ -109,7 +109,7 @@ def test_probe_of_a_tls_listener_is_closed_by_client(localhost: certificates.Mad
     assert harness.counters.ended == {End.CLIENT: 1}
 
 
-# --- the session ---
+# --- session ---
 
 
 def test_session_timeout_closes_a_busy_connection(make: Make) -> None:
@@ -127,7 +127,7 @@ def test_session_timeout_closes_a_busy_connection(make: Make) -> None:
 
 @implementer(IBusy)
 class AtWork(RecordingProtocol):
-    """Reads nothing as long as it is at work."""
+    """A busy protocol that does not read."""
 
     busy = True
 
@@ -154,7 +154,7 @@ def test_session_timeout_closes_a_busy_protocol(make: Make) -> None:
     assert transport.disconnecting
 
 
-# --- a reader that stalls ---
+# --- stalled ---
 
 
 def test_stalled_timeout_closes_a_client_that_does_not_read(make: Make) -> None:
@@ -192,7 +192,7 @@ def test_empty_buffer_is_not_stalled(make: Make) -> None:
     assert not transport.disconnecting
 
 
-# --- how it looks ---
+# --- sweeps ---
 
 
 def test_no_timer_without_limits() -> None:
@@ -245,7 +245,7 @@ def test_sweeps_are_at_most_ten_a_second(make: Make) -> None:
 
 
 class Silent:
-    """A connection as the sweeper sees it."""
+    """A connection, as the sweeper uses it."""
 
     address = proxy = tls = None
     busy = False

@@ -35,13 +35,12 @@ def handshake(
     session: Any = None,
     name: bytes | None = b"localhost",
 ) -> tuple[SSL.Connection, Any]:
-    """Shake hands in memory.
+    """Do a handshake in memory.
 
-    :param session: of an earlier handshake, to be resumed.
-    :param name: what the client asks for.
-    :return: the server's connection, and the client's.
-    :raise SSL.Error: of whichever side gave up.
-    """
+    :param session: of an earlier handshake, to resume.
+    :param name: the SNI.
+    :return: the server's connection and the client's.
+    :raise SSL.Error: from the side that fails."""
     protocol: Any = None
     server = server_side.serverConnectionForTLS(protocol)
     server.set_accept_state()
@@ -61,7 +60,7 @@ def handshake(
                 pass
             with contextlib.suppress(SSL.WantReadError):
                 other.bio_write(side.bio_read(65536))
-    # in TLS 1.3 a server refuses a client's certificate when the client thinks all is done
+    # in TLS 1.3 the client's handshake is complete before the server refuses its certificate
     for side in (server, connection):
         with contextlib.suppress(SSL.WantReadError):
             side.recv(1)
@@ -273,7 +272,7 @@ def test_session_is_resumed_by_ticket(tmp_path: Path, version: int, asks: bool) 
     client.use_privatekey_file(str(made.key_file))
     _, first = handshake(server, client)
     _, again = handshake(server, client, first.get_session())
-    # nothing public tells; what a resumed handshake leaves out is the certificate
+    # pyOpenSSL cannot report a resumption; a resumed handshake has no certificate
     assert again.total_renegotiations() == 0
     certificate = len(made.certificate.public_bytes(Encoding.DER))
     whole = server_flight(server, client, None)
@@ -283,7 +282,7 @@ def test_session_is_resumed_by_ticket(tmp_path: Path, version: int, asks: bool) 
 def server_flight(
     server_side: Certificates, client: SSL.Context, session: Any, name: bytes = b"localhost"
 ) -> int:
-    """How many bytes a server's first answer has to who asks for a name."""
+    """Return the size of the server's first flight for an SNI, in bytes."""
     protocol: Any = None
     server = server_side.serverConnectionForTLS(protocol)
     server.set_accept_state()

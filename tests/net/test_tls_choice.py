@@ -44,7 +44,7 @@ def shown_to(
 
 
 def only(cipher: str) -> SSL.Context:
-    """A client of TLS 1.2 that knows one type of key, as its suites tell."""
+    """A TLS 1.2 client that supports one key type."""
     client = client_context(SSL.TLS1_2_VERSION)
     client.set_cipher_list(f"ECDHE-{cipher}-AES128-GCM-SHA256".encode())
     return client
@@ -57,8 +57,8 @@ def only(cipher: str) -> SSL.Context:
         (b"a.example.org", 0),
         (b"A.Example.Org", 0),
         (b"b.example.org", 1),
-        (b"c.example.org", 2),  # by the wildcard
-        (b"a.b.example.org", 0),  # by nothing: the first
+        (b"c.example.org", 2),  # the wildcard
+        (b"a.b.example.org", 0),  # no match: the first
         (b"other.test", 0),
         (None, 0),
     ],
@@ -245,14 +245,14 @@ def test_adopt_without_change_keeps_the_context(tmp_path: Path) -> None:
 def test_tickets_of_rotated_keys_are_not_resumed(localhost: certificates.Made) -> None:
     server = several([localhost])
     client = client_context()
-    _, first = handshake(server, client)  # that is freed unclosed would end its session
+    _, first = handshake(server, client)  # without a shutdown, freeing it would end the session
     session = first.get_session()
     resumed = server_flight(server, client, session)
     server.rotate()
     assert server_flight(server, client, session) > resumed + 300
 
 
-# --- what does not fit together ---
+# --- errors ---
 
 
 def complaint(made: Sequence[certificates.Made], **settings: Any) -> SettingError:
@@ -306,7 +306,7 @@ def test_certificate_refused_by_openssl_is_an_error(tmp_path: Path) -> None:
     assert "is not taken by OpenSSL: ee key too small" in error.text
 
 
-# --- credentials of systemd's ---
+# --- systemd credentials ---
 
 
 def test_systemd_credentials(tmp_path: Path) -> None:
@@ -334,7 +334,7 @@ def test_credential_without_directory_is_an_error() -> None:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes, bytes]:
-    """A directory, and the contents of a certificate's file (DER) and its key's."""
+    """A directory, and the contents of a certificate (DER) and its key."""
     directory = tmp_path_factory.mktemp("whole")
     made = certificates.make(directory, "a")
     return directory, made.certificate.public_bytes(Encoding.DER), made.key_file.read_bytes()

@@ -29,7 +29,7 @@ class Handshake:
         self.server.set_accept_state()
 
     def client_says(self) -> bytes:
-        """The client goes on, and fails if it does not like what it sees: its bytes."""
+        """Continue the handshake as client, and return its output, an alert included."""
         with contextlib.suppress(SSL.Error):
             self.client.do_handshake()
         return self.client.bio_read(1 << 16)
@@ -45,7 +45,7 @@ class Handshake:
         raise AssertionError("the handshake is complete")
 
     def answered(self) -> Handshake:
-        """The server has shown its certificate."""
+        """Continue until the server has sent its certificate."""
         assert self.server_gets(self.client_says()) is None
         self.client.bio_write(self.server.bio_read(1 << 16))
         return self

@@ -37,7 +37,7 @@ from tcpd.policy.reasons import End
 
 
 class Echo(Protocol):
-    """Echoes, and remembers."""
+    """Echoes and records input."""
 
     transport: Any
 
@@ -57,7 +57,7 @@ class Echo(Protocol):
 
 @implementer(IHalfCloseableProtocol)
 class HalfCloseable(Echo):
-    """Knows that each direction ends by itself; answers when it is asked to."""
+    """A protocol with half-close, which does not echo."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class HalfCloseable(Echo):
 
 
 class TLSHarness:
-    """A lean connection with TLS, and OpenSSL as its client."""
+    """A SocketConnection with TLS, and OpenSSL as its client."""
 
     def __init__(
         self,
@@ -127,12 +127,12 @@ class TLSHarness:
         self.connection.doRead()  # type: ignore[attr-defined]
 
     def end_of_wire(self) -> None:
-        """The client closes the sending side of its socket."""
+        """Half-close the client's socket."""
         self.to_server(b"")
         self.reactor.end_turn()
 
     def outgoing(self) -> bytes:
-        """What the client has for the server."""
+        """Return the client's output."""
         try:
             return self.client.bio_read(1 << 20)
         except SSL.WantReadError:
@@ -143,7 +143,7 @@ class TLSHarness:
         self.heard = self.read()
 
     def pass_on_handshake(self) -> None:
-        """Shake hands, and leave what the server says for the test to read."""
+        """Do the handshake without reading the decrypted output of the server."""
         for _ in range(4):
             with contextlib.suppress(SSL.WantReadError):
                 self.client.do_handshake()
@@ -153,7 +153,7 @@ class TLSHarness:
                 self.client.bio_write(data)
 
     def read(self) -> bytes:
-        """What the client can read by now."""
+        """Return what the client can decrypt."""
         if data := self.side.empty():
             self.client.bio_write(data)
         pieces = []
@@ -372,13 +372,13 @@ def test_close_before_the_handshake_aborts(localhost: certificates.Made) -> None
     assert harness.sock.reset
 
 
-# --- each direction ends by itself ---
+# --- half-close ---
 
 
 def half_closing(
     made: certificates.Made, version: int = SSL.TLS1_3_VERSION
 ) -> tuple[TLSHarness, HalfCloseable]:
-    """A conversation whose protocol knows of half-close."""
+    """Connect to a protocol with half-close."""
     harness = TLSHarness(made, version, protocol=HalfCloseable)
     harness.shake_hands()
     (protocol,) = harness.made
@@ -387,7 +387,7 @@ def half_closing(
 
 
 def say_and_end(harness: TLSHarness, text: bytes) -> None:
-    """The client says it, and close_notify behind it."""
+    """Send text and close_notify as client."""
     harness.client.send(text)
     harness.client.shutdown()
     harness.to_server(harness.outgoing())
@@ -570,7 +570,7 @@ def test_reset_in_data_received_sends_all_data(
 
 
 class Busy:
-    """A client whose work takes longer than a turn has time for."""
+    """A client whose work exceeds the time of a turn."""
 
     share = "busy"
 
@@ -614,7 +614,7 @@ def test_client_handshake_goes_through_the_work_queue(localhost: certificates.Ma
     layer.begin()
     assert below.value() == b""
     harness.reactor.end_turn()
-    handshake = b"\x16"  # the type of the record: RFC 8446 section 5.1
+    handshake = b"\x16"  # RFC 8446 section 5.1: the type of the record
     assert below.value()[:1] == handshake
 
 

@@ -38,7 +38,7 @@ TABLE = NameTable(
         # RFC 9525 section 6.3: IDNs are compared as A-labels; RFC 6066 section 3 sends nothing else
         (b"xn--bcher-kva.example", "books"),
         ("bücher.example".encode(), None),
-        # RFC 6066 section 3: "without a trailing dot", which does no harm
+        # RFC 6066 section 3: "without a trailing dot", which is tolerated
         (b"www.example.org.", "www"),
         (b"", None),
         (b".", None),

@@ -41,7 +41,7 @@ from tcpd.policy.reasons import End
 
 @implementer(IHalfCloseableProtocol)
 class Recorder(Protocol):
-    """Writes down what happens to it, and answers by ``self.react``."""
+    """Records its calls and calls ``self.react`` with input."""
 
     def __init__(self) -> None:
         self.events: list[Any] = []
@@ -54,7 +54,7 @@ class Recorder(Protocol):
         self.react(data)
 
     def react(self, data: bytes) -> None:
-        """Replaced by tests."""
+        """Tests replace this."""
 
     def readConnectionLost(self) -> None:
         self.events.append("half-closed")
@@ -67,7 +67,7 @@ class Recorder(Protocol):
 
 
 class SocketHarness:
-    """One lean connection in memory."""
+    """A SocketConnection in memory."""
 
     def __init__(self, **policy: Any) -> None:
         self.reactor = MemoryReactor()
@@ -482,7 +482,7 @@ def test_other_reactors_flush_by_a_timer() -> None:
     assert (one.flushed, two.flushed) == (1, 1)
 
 
-# --- the ends that are no clean ends ---
+# --- errors and resets ---
 
 
 @pytest.mark.parametrize("send", ["write", "send_now"])

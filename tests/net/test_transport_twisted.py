@@ -30,7 +30,7 @@ pytestmark = [
 
 PATIENCE = 300.0
 
-#: Runs tests, less those of a table of patterns and reasons, and ends with a line of JSON about it.
+#: Runs tests, except those in a table of patterns and reasons, and prints a line of JSON.
 SCRIPT = """
 import fnmatch, json, sys
 from net.listening_reactor import ListeningReactor
@@ -121,7 +121,7 @@ OPTIONS = "expects TCP_NODELAY and SO_KEEPALIVE to be off at first; ours are on 
 WORDS = "TypeError it is, in other words: test_what_is_no_bytes_is_refused_where_it_is_written"
 INSIDE = "looks into Twisted's own objects"
 
-#: Patterns of tests, without "twisted.", that do not apply to the server's side, with the reasons.
+#: Patterns of tests, without "twisted.", that do not apply to the server's side, with reasons.
 TABLE = {
     "internet.test.test_*.test_logPrefix": CONTEXT,
     "internet.test.test_*.test_startedListeningLogMessage": LOGGED,
@@ -155,7 +155,7 @@ TABLE = {
     ),
     "internet.test.test_unix.RealSocketTests.test_closePortInProtocolFactory": INSIDE,
     "test.test_unix.UnixSocketTests.test_pidFile": (
-        "no lock file: a socket that nobody listens to any more is told by asking it"
+        "no lock file: a connect shows whether a socket is stale"
     ),
     "test.test_tcp.ListeningTests.test_restart*": ONCE,
     "test.test_tcp.LoopbackTests.test_tcp*": OPTIONS,
@@ -164,10 +164,10 @@ TABLE = {
     ),
 }
 
-#: What Twisted skips by itself, by its reasons, where a system lacks something.
+#: Reasons for which Twisted itself skips tests, where a system lacks a feature.
 OWN_REASONS = ("IPv6", "link-local", "Windows", "wsproto")
 
-#: Modules, and how many tests at least pass in all.
+#: Modules, and the minimum number of tests that pass.
 MODULES = (
     *(f"twisted.internet.test.test_{name}" for name in ("tcp", "tls", "unix", "socket", "newtls")),
     "twisted.internet.test.test_endpoints",
@@ -200,7 +200,7 @@ SWAPPED_PASSING = 30
 def run_twisteds(
     where: Path, names: tuple[str, ...], table: dict[str, str], swapped: bool, passing: int
 ) -> None:
-    """Run them in a child process; all has to pass, and what is skipped has to be in the table."""
+    """Run Twisted's tests in a child process: all pass, and only those in the table are skipped."""
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, json.dumps([swapped, table, names])],
         cwd=where,

@@ -61,7 +61,7 @@ OPTIONS = WebSocketOptions(longest=50, subprotocols=IRCV3, ping=0)
 
 @pytest.fixture(**BOTH_KINDS)
 def make(request: pytest.FixtureRequest) -> Make:
-    """Makes a layer with a WebSocket listener, whose connections are of one kind or the other."""
+    """Make a connection layer with a WebSocket listener, with each kind of connections in turn."""
 
     def made(
         protocol: type[Protocol] = RecordingProtocol,
@@ -80,11 +80,10 @@ def make(request: pytest.FixtureRequest) -> Make:
 
 
 class Browser:
-    """A client in memory.
+    """A WebSocket client in memory.
 
-    :param subprotocols: those that it asks for.
-    :param first: more that it sends in one segment with its request.
-    """
+    :param subprotocols: that it offers.
+    :param first: bytes sent in one segment with the request."""
 
     def __init__(
         self,
@@ -116,7 +115,7 @@ class Browser:
         self.send(*(TextMessage(line) for line in lines))
 
     def read(self) -> list[Event]:
-        """What it has been sent since it last read."""
+        """Return the events received since the last call."""
         while data := self.transport.empty():
             self.ws.receive_data(data)
         return list(self.ws.events())
@@ -132,13 +131,13 @@ class Browser:
 
 
 def frames(*events: Event) -> bytes:
-    """What a client that has shaken hands sends."""
+    """Return the bytes of events from a client after the handshake."""
     client = Connection(ConnectionType.CLIENT)
     return b"".join(bytes(client.send(event)) for event in events)
 
 
 def nothing_left(harness: Any) -> None:
-    """No place and no timer stays behind."""
+    """Assert that no slot and no timer is left."""
     assert harness.connection_count.count == harness.counters.open == 0
     assert not [call for call in harness.clock.getDelayedCalls() if call.active()]
 
@@ -194,7 +193,7 @@ def test_input_byte_by_byte(make: Make) -> None:
     assert transport.disconnecting
 
 
-# --- who is not let in ---
+# --- refusals ---
 
 
 def test_plain_http_request_is_answered_without_protocol(make: Make) -> None:
@@ -203,7 +202,7 @@ def test_plain_http_request_is_answered_without_protocol(make: Make) -> None:
     harness.feed(connection, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
     assert transport.empty().startswith(b"HTTP/1.1 426 Upgrade Required\r\n")
     if isinstance(harness, SocketLayerHarness):
-        # its socket would be reset if it were closed before all was read, and the answer be lost
+        # closing with unread input would reset the connection, and the response might be lost
         assert transport.sock.shut
         assert not transport.sock.closed
         harness.feed(connection, b"x" * 1000)
@@ -304,7 +303,7 @@ def test_reload_can_enable_and_disable_websocket(make: Make) -> None:
 
 
 class FailsAtOnce(RecordingProtocol):
-    """Cannot begin."""
+    """Fails in ``connectionMade``."""
 
     def connectionMade(self) -> None:
         raise RuntimeError("broken on purpose")
@@ -321,7 +320,7 @@ def test_protocol_that_fails_to_start_gets_no_input(
     harness.lose(None if isinstance(harness, SocketLayerHarness) else client.connection)
 
 
-# --- the end ---
+# --- close ---
 
 
 def test_client_close_is_answered(make: Make) -> None:
@@ -408,7 +407,7 @@ def test_unanswered_close_is_aborted_after_linger(make: Make) -> None:
 
 
 class Quits(RecordingProtocol):
-    """Hangs up when it is told to quit."""
+    """Closes when it receives ``quit``."""
 
     transport: Any
 
@@ -532,7 +531,7 @@ def test_lost_connection_leaves_no_timers(make: Make) -> None:
         gc.enable()
 
 
-# --- time ---
+# --- ping and timeouts ---
 
 
 def test_idle_client_is_pinged_and_kept_if_it_answers(make: Make) -> None:
@@ -540,7 +539,7 @@ def test_idle_client_is_pinged_and_kept_if_it_answers(make: Make) -> None:
     client = Browser(harness).shake()
     harness.clock.advance(20)
     client.say("hello")
-    for _ in range(2):  # 20 s, 30 s after the start
+    for _ in range(2):  # 20 s and 30 s after the start
         harness.clock.advance(10)
         assert client.read() == []
     harness.clock.advance(20)
@@ -621,7 +620,7 @@ def test_first_byte_counts_from_the_opening_handshake(make: Make) -> None:
     harness.layer.drain(End.SHUTDOWN, 0)
 
 
-# --- flow ---
+# --- flow control ---
 
 
 def test_output_to_a_client_that_does_not_read_is_bounded(make: Make) -> None:
@@ -642,7 +641,7 @@ def test_output_to_a_client_that_does_not_read_is_bounded(make: Make) -> None:
 
 
 class Throttled(RecordingProtocol):
-    """Its transport is its own producer, as echo's is; it echoes."""
+    """Registers its transport as its own producer, as echo does, and echoes."""
 
     transport: Any
 
@@ -681,7 +680,7 @@ def test_client_with_unread_output_is_not_read(make: Make) -> None:
 
 
 class TakesAFew(RecordingProtocol):
-    """Pauses after each piece."""
+    """Pauses after each piece of input."""
 
     transport: Any
 
@@ -694,7 +693,7 @@ def test_lines_wait_while_the_protocol_is_paused(make: Make) -> None:
     harness = make(TakesAFew)
     client = Browser(harness).shake()
     client.say("one")
-    client.say("two")  # as what a TLS record still held
+    client.say("two")  # as the rest of a TLS record
     assert client.protocol.received == b"one\r\n"
     client.protocol.transport.resumeProducing()
     assert client.protocol.received == b"one\r\n", "not from within"
@@ -703,7 +702,7 @@ def test_lines_wait_while_the_protocol_is_paused(make: Make) -> None:
 
 
 class Counts(RecordingProtocol):
-    """Remembers how many lines came at a time."""
+    """Records the number of lines in each call."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -726,7 +725,7 @@ def test_flood_of_small_frames_is_divided_into_turns(
         assert client.connection not in harness.reactor.readers
     else:
         assert client.transport.producerState == "paused"
-    harness.clock.advance(0)  # which runs what is asked for meanwhile too, as no reactor does
+    harness.clock.advance(0)  # Clock also runs calls that are added meanwhile, unlike a reactor
     assert client.protocol.pieces == [100, 100, 100, 100, 50]
     assert client.protocol.received == "".join(f"{line}\r\n" for line in lines).encode()
     if isinstance(harness, SocketLayerHarness):
@@ -736,7 +735,7 @@ def test_flood_of_small_frames_is_divided_into_turns(
 
 
 class Breaks(RecordingProtocol):
-    """Fails at the word."""
+    """Raises an exception on request."""
 
     def dataReceived(self, data: bytes) -> None:
         super().dataReceived(data)
@@ -778,7 +777,7 @@ def test_send_now_sends_frames_at_once() -> None:
     assert [type(event) for event in client.read()] == [TextMessage, CloseConnection]
 
 
-# --- over TLS, and behind a proxy ---
+# --- TLS and proxies ---
 
 
 @pytest.mark.parametrize("alpn", [None, [b"h2", b"http/1.1"]])

@@ -20,13 +20,13 @@ LONGEST = 50
 
 
 def sent(*events: Event) -> bytes:
-    """The frames of a client."""
+    """Return the frames of a client."""
     client = Connection(ConnectionType.CLIENT)
     return b"".join(bytes(client.send(event)) for event in events)
 
 
 def masked(opcode: int, payload: bytes, fin: bool = True, length: int | None = None) -> bytes:
-    """A frame written by hand, as no client of good will sends it."""
+    """Make a frame by hand, valid or not."""
     size = len(payload) if length is None else length
     head = bytes([fin << 7 | opcode])
     if size < 126:
@@ -39,14 +39,14 @@ def masked(opcode: int, payload: bytes, fin: bool = True, length: int | None = N
 
 
 def heard(data: bytes) -> list[Event]:
-    """What a client makes of the server's frames."""
+    """Return the events that a client parses."""
     client = Connection(ConnectionType.CLIENT)
     client.receive_data(data)
     return list(client.events())
 
 
 class Got:
-    """All that a stream comes to."""
+    """The sum of the results of a stream."""
 
     def __init__(self, pieces: list[bytes], frames: Frames | None, most: int = 100) -> None:
         self.messages = Messages(frames, LONGEST)
@@ -163,13 +163,13 @@ def test_limit_applies_before_the_frame_is_complete() -> None:
     "data",
     [
         b"\x81\x01x",  # "a server MUST close the connection upon receiving a frame not masked"
-        masked(3, b""),  # an opcode that there is not
-        masked(1, b"", fin=False) + masked(1, b""),  # a message in a message
-        masked(0, b""),  # the end of none
+        masked(3, b""),  # an unassigned opcode
+        masked(1, b"", fin=False) + masked(1, b""),  # a message inside a fragmented message
+        masked(0, b""),  # a continuation without a message
         masked(9, b"", fin=False),  # "Control frames MUST NOT be fragmented"
         masked(9, b"x" * 126),  # "MUST have a payload length of 125 bytes or less"
         b"\xc1" + masked(1, b"x")[1:],  # RSV1 without an extension
-        masked(8, b"x"),  # half a code
+        masked(8, b"x"),  # a truncated status code
         masked(8, b"\x03\xee"),  # 1006 "MUST NOT be set as a status code"
     ],
 )
@@ -232,13 +232,13 @@ EVENTS = st.one_of(
 
 @st.composite
 def streams(draw: st.DrawFn) -> bytes:
-    """What a client may send: mostly frames, and sometimes a Close or garbage in the end."""
+    """Generate streams of a client: mostly frames, sometimes a Close or garbage at the end."""
     client = Connection(ConnectionType.CLIENT)
     data = b""
     inside = False
     for event in draw(st.lists(EVENTS, max_size=8)):
         if inside and isinstance(event, BytesMessage):
-            continue  # wsproto's client will not mix them
+            continue  # wsproto's client does not mix types
         data += bytes(client.send(event))
         if isinstance(event, TextMessage):
             inside = not event.message_finished
@@ -265,7 +265,7 @@ def test_any_segmentation_gives_the_same_result(
         FrameFault.TOO_LONG,
         FrameFault.WRONG_TYPE,
     }:
-        # garbage that is wrong in several ways may be found out by another of them
+        # garbage with several errors may be reported by any of them
         assert (whole.lines, whole.answers) == (parts.lines, parts.answers)
     else:
         assert whole.all() == parts.all()

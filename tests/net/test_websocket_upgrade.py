@@ -25,7 +25,7 @@ def is_own(host: str) -> bool:
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 
-#: RFC 6455 section 1.3: the answer to that key.
+#: RFC 6455 section 1.3: the accept value for that key.
 ACCEPT = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
 HEADERS = {
@@ -38,7 +38,7 @@ HEADERS = {
 
 
 def request(line: str = "GET / HTTP/1.1", *more: str, **changed: str | None) -> bytes:
-    """A request; headers are changed, or left out, by names with ``_`` in place of ``-``."""
+    """Make a request; headers are changed or removed by names with ``_`` for ``-``."""
     headers: dict[str, str | None] = dict(HEADERS)
     headers.update({name.replace("_", "-"): value for name, value in changed.items()})
     lines = [f"{name}: {value}" for name, value in headers.items() if value is not None]
@@ -52,7 +52,7 @@ def answered(data: bytes, options: WebSocketOptions = OPTIONS) -> Accepted | Ref
 
 
 def refused(data: bytes, options: WebSocketOptions = OPTIONS) -> tuple[int, str, bytes]:
-    """Status, word and whole response."""
+    """Return status, word and the whole response."""
     answer = answered(data, options)
     assert isinstance(answer, Refused)
     head, _, body = answer.response.partition(b"\r\n\r\n")
@@ -226,7 +226,7 @@ def test_refusal_is_a_valid_http_response() -> None:
 
 
 def fed(pieces: Iterable[bytes]) -> tuple[Any, bytes]:
-    """What was answered, and all that came behind the request."""
+    """Return the result and the bytes after the request."""
     upgrade = Upgrade(OPTIONS, is_own)
     answer: Accepted | Refused | None = None
     rest = b""
