@@ -8,7 +8,7 @@ A request of a client takes these steps:
    :meth:`Hub.deliver` with each: now, or later, and also with those of other nodes.
 3. The **state** (:mod:`tcpd.chat.state`) applies the event, or refuses it.
 4. The **fan-out** (:mod:`tcpd.chat.fanout`) sends it to the recipients on this node.
-5. The **request** goes on (:mod:`tcpd.chat.reply`), if a client of this node made it.
+5. The **request** continues (:mod:`tcpd.chat.reply`), if a client of this node made it.
 """
 
 from __future__ import annotations
@@ -475,7 +475,7 @@ class Hub(Moderating, Speaking):
                 self._applied(outcome, origin, completion)
             elif completion is not None:
                 completion.done(None)
-        except Exception:  # a bug of ours: the log goes on, and the request completes
+        except Exception:  # a bug of ours: the log continues, and the request completes
             self._report("an event could not be delivered whole", None)
             if completion is not None:
                 completion.failed()
@@ -559,7 +559,7 @@ class Hub(Moderating, Speaking):
                 self._has_left(outcome.target, event.target)
         for empty in outcome.closed or ():
             if empty.was_private:
-                # whoever opens the room next may not have been allowed in
+                # the next to open the room may not have been allowed in
                 self.history.forget(empty.key)
         if isinstance(event, _OF_ACTOR) and actor is not None:
             self._notify(actor, event, origin, completion)

@@ -63,8 +63,8 @@ def _room_behind(person: Person, words: str, speaker: str) -> int:
 def split_message(text: str, limit: int) -> list[str]:
     """Cut a text into pieces that give the text again when they are joined.
 
-    A piece ends between two characters, where possible not before a combining mark, nor around a
-    zero-width joiner, which hold an emoji or a syllable together.
+    A piece ends between two characters, if possible not before a combining mark or next to a
+    zero-width joiner, which combine an emoji or a syllable.
 
     :param text: without lone surrogates.
     :param limit: bytes of UTF-8 in a piece; at least 4, which is what one character can take.

@@ -30,8 +30,8 @@ INTERVAL = 5.0
 RETRY = 60.0
 
 #: Seconds between two changes of the ticket keys. A client that returns later makes a full
-#: handshake. Stolen keys decrypt no older sessions of TLS 1.2 (RFC 9325 section 7.4 asks for
-#: regular changes and names a week).
+#: handshake. Stolen keys decrypt no older sessions of TLS 1.2 (RFC 9325 section 7.4 recommends
+#: regular changes, such as weekly).
 ROTATION = 86400.0
 
 #: Days before a certificate expires when warnings begin: half of the time that ACME clients leave

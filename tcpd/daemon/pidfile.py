@@ -1,4 +1,4 @@
-"""Removes the pidfile of a daemon that gave up root.
+"""Removes the pidfile of a daemon that dropped root privileges.
 
 The user that ``twistd -u`` names may not remove a file from a directory of root's, such as /run. A
 shell that remains root waits for the exit of the daemon and removes the file: see

@@ -171,10 +171,10 @@ class Reconfiguration:
                     port.port = plan.unit.open(port.listener, port.server).port
                 except ListenError as another:  # another process has its address now
                     lost.append(str(another))
-                    self._give_up(port)
+                    self._drop_port(port)
         return ListenError("; and ".join([str(error), *lost])) if lost else error
 
-    def _give_up(self, port: OpenPort) -> None:
+    def _drop_port(self, port: OpenPort) -> None:
         """Remove a lost port from the settings in force, so that the next reload opens it."""
         services = dict(self.services.settings.services)
         for name, unit in self.services.units.items():

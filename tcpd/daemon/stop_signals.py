@@ -92,9 +92,9 @@ class StopSignals(Service):
 
     def _take_over(self) -> None:
         self._serving = True
-        self._daemon.components.memory.exhausted = self.give_up
+        self._daemon.components.memory.exhausted = self.exit_with_error
         if hasattr(self._reactor, "exhausted"):
-            self._reactor.exhausted = self.give_up
+            self._reactor.exhausted = self.exit_with_error
         for number in _SIGNALS:
             handler = signal.getsignal(number)
             if callable(handler):  # else it is ignored, as by nohup(1)
@@ -132,7 +132,7 @@ class StopSignals(Service):
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
-    def give_up(self, why: str) -> None:
+    def exit_with_error(self, why: str) -> None:
         """End the process with status 1 after a fatal error.
 
         :param why: a sentence, for the log and for standard error.
@@ -154,4 +154,4 @@ class StopSignals(Service):
     def check(self) -> None:
         """Called when the interpreter exits: without a stop, the main loop has failed."""
         if self._serving:
-            self.give_up("the main loop has ended without a stop")
+            self.exit_with_error("the main loop has ended without a stop")

@@ -278,7 +278,7 @@ class TcpdReactor(PosixReactorBase):
         self._failing = False
         self._failed_turns += 1
         if self._failed_turns >= _MAX_FAILED_TURNS:
-            self.exhausted("the main loop cannot go on, most likely for want of memory")
+            self.exhausted("the main loop cannot continue, most likely for lack of memory")
         time.sleep(_PAUSE)
 
     def _dispatch(self, events: Iterator[tuple[int, int]]) -> None:

@@ -232,7 +232,7 @@ def _complete(chains: list[list[x509.Certificate]], settings: TLSSettings, reade
         if not used:
             raise SettingError(
                 "chain",
-                f"{file} has no certificate of whoever signed {_one_of(settings.certificate)}",
+                f"{file} has no certificate of the issuer of {_one_of(settings.certificate)}",
             )
 
 

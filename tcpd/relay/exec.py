@@ -226,7 +226,7 @@ class ExecFactory(ServerFactory):
         self._errors = ErrorLog(context, self._log)
         self._finishing = False
         self._finished: Deferred[None] | None = None
-        self._giving_up: IDelayedCall | None = None
+        self._deadline: IDelayedCall | None = None
 
     def reconfigure(self, settings: ExecSettings) -> None:
         """See :class:`tcpd.interfaces.IReconfigurable`: applies to programs started later."""
@@ -382,10 +382,10 @@ class ExecFactory(ServerFactory):
         clock = self._context.clock
         kill = clock.callLater(seconds, self.kill_all)
         # a program that changed its user cannot be killed: do not wait for it
-        self._giving_up = give_up = clock.callLater(seconds + _GONE, self._give_up)
+        self._deadline = deadline = clock.callLater(seconds + _GONE, self._stop_waiting)
 
         def tidy(result: None) -> None:
-            for timer in (kill, give_up):
+            for timer in (kill, deadline):
                 if timer.active():
                     timer.cancel()
             self._errors.stop()
@@ -395,15 +395,15 @@ class ExecFactory(ServerFactory):
     def abort(self) -> None:
         """See :class:`tcpd.interfaces.IAbortable`."""
         self.kill_all()
-        if self._giving_up is not None and self._giving_up.active():
-            self._giving_up.reset(_GONE)
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.reset(_GONE)
 
     def kill_all(self) -> None:
         """Kill all programs."""
         for program in list(self.programs):
             program.kill()
 
-    def _give_up(self) -> None:
+    def _stop_waiting(self) -> None:
         if self._finished is not None:
             finished, self._finished = self._finished, None
             finished.callback(None)

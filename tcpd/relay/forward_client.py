@@ -148,7 +148,7 @@ class ClientSide(Protocol):
         if not self._joined:
             if done and self._early:
                 return  # the client closed in order: its data is still relayed
-            self._give_up()
+            self._abandon()
             return
         self._stop_timer()
         far, self._far = self._far, None
@@ -220,7 +220,7 @@ class ClientSide(Protocol):
         if self._ending or self._joined:
             return
         self._factory.failed(why, self)
-        self._give_up()
+        self._abandon()
         if not self._gone:
             # an orderly close would look like an empty reply after complete delivery
             self.transport.abortConnection()
@@ -238,7 +238,7 @@ class ClientSide(Protocol):
             self._attempt.cancel()  # a look-up fails with a text on the resolver
         self.far_failed(FarFailure(TIMEOUT, "connecting timed out"))
 
-    def _give_up(self) -> None:
+    def _abandon(self) -> None:
         """Abandon the far side, connected or not."""
         self._ending = True
         self._early.clear()

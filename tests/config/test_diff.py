@@ -101,7 +101,7 @@ def test_changes_that_require_a_restart() -> None:
     assert difference.restart == (("room", "size"),)
     assert difference.settings.sections["room"] == RoomSettings(colour="red", size="big")
     again = diff(difference.settings, made(BASE + "[room]\ncolour = red\nsize = small\n"))
-    assert again.restart == (("room", "size"),), "it is told until it is so"
+    assert again.restart == (("room", "size"),), "it is reported until the restart"
     assert not again.sections
 
 

@@ -138,7 +138,7 @@ def test_usable_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert is_usable(str(tmp_path / "new"), uid)
     assert is_usable(str(tmp_path / "a" / "b" / "c"), uid)
     assert not is_usable(str(tmp_path), uid + 1)
-    assert not is_usable(str(tmp_path / "new"), uid + 1), "whoever owns the parent can change it"
+    assert not is_usable(str(tmp_path / "new"), uid + 1), "the owner of the parent can replace it"
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to(tmp_path)
     assert not is_usable(str(tmp_path / "file"), uid)

@@ -158,6 +158,6 @@ def test_socket_group_that_cannot_be_set(place: Path) -> None:
 
 
 def test_sockets_of_the_running_daemon_are_not_checked(place: Path) -> None:
-    """``tcpd-ctl check``: root opened it, and has been given up."""
+    """``tcpd-ctl check``: root privileges, with which it was opened, have been dropped."""
     path = str(place / "gone" / "socket")
     assert check(LISTENING.format(path=path), known=(path,)) == []

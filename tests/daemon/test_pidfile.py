@@ -89,7 +89,7 @@ def test_background_daemon_reports_why_it_cannot_start(
         terminal.failed(error)
     assert raised.value.__cause__ is error
     assert os.read(standard_error, 1000) == f"tcpd: {words}\n".encode()
-    assert os.read(standard_error, 1) == b"", "it was let go of"
+    assert os.read(standard_error, 1) == b"", "it was closed"
     os.close(standard_error)
     terminal.failed(error)
 

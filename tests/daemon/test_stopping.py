@@ -213,7 +213,7 @@ def test_fatal_error_exits_with_a_sentence_and_a_status(
     bed = Bed(monkeypatch, str(pidfile))
     bed.signals.check()
     bed.signals.startService()
-    assert bed.exhausted == bed.signals.give_up
+    assert bed.exhausted == bed.signals.exit_with_error
     assert bed.done == []
     bed.signals.check()
     sentence = "the main loop has ended without a stop"

@@ -524,7 +524,7 @@ def test_main_loop_survives_failed_turns(
         reactor.doIteration(0)
     assert poor == ["a moment"] * 199
     reactor.doIteration(0)
-    assert poor[199].startswith("the main loop cannot go on")
+    assert poor[199].startswith("the main loop cannot continue")
 
 
 def test_successful_turn_resets_the_count(

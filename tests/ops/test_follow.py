@@ -75,7 +75,7 @@ def test_event_is_rendered_once_and_only_for_followers(
     many: list[str] = []
     for _ in range(100):
         followers.follow(many.append)
-    happen("heard")
+    happen("followed")
     assert len(encoded) == 1
     assert len(many) == 100
 

@@ -99,7 +99,7 @@ class Wire(StringTransport):
         self.producer = None  # as real transports, without an error if there was none
 
     def resumeProducing(self) -> None:
-        assert not self.read_ended, "a transport would tell the end once more"
+        assert not self.read_ended, "a transport would report the end again"
         super().resumeProducing()
 
     @property

@@ -78,7 +78,7 @@ def _whois_lines(reply: IrcReply, target: Person) -> Iterator[bytes]:
 def _room_words(reply: IrcReply, person: Person, target: Person) -> list[str]:
     """Return the visible rooms of a user, with prefixes.
 
-    Of an invisible user with whom the client shares no room, none are visible.
+    If an invisible user shares no room with the client, none are visible.
     """
     every = caps.MULTI_PREFIX in reply.caps
     if target.invisible and target is not person and not shares(person, target):
