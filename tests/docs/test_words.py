@@ -62,8 +62,8 @@ WORDS = (
     Word("whoever", 0, 0, 1),
     Word("lets? go", 0, 0, 1),
     Word("so long", 0, 0, 0),
-    Word("hold(?:s|ing)? up|held up", 0, 0, 0),
-    Word("lest", 0, 0, 0),
+    Word("hold(?:s|ing)? up|held up", 0, 0, 2),
+    Word("lest", 0, 0, 1),
 )
 
 _CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
