@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import reactors
 
 import tcpd
 
@@ -161,6 +162,4 @@ def test_internal_readers_of_the_reactor_are_its_waker() -> None:
         assert reactor.removeAll() == []
         assert set(reactor.getReaders()) == own
     finally:
-        for each in list(reactor._internalReaders):
-            reactor.removeReader(each)
-            each.connectionLost(None)
+        reactors.close(reactor)

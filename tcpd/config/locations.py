@@ -24,7 +24,7 @@ LONGEST_SOCKET_PATH = 107
 
 _ROOTS = "/run/tcpd"
 # not $TMPDIR, as the daemon and tcpd-ctl must find the same directory
-_TEMPORARY = "/tmp"  # noqa: S108
+TEMPORARY = "/tmp"  # noqa: S108
 _CONTROL = "control"
 
 #: The type of :func:`is_usable`, which tests replace.
@@ -44,7 +44,7 @@ def is_usable(directory: str, uid: int) -> bool:
     else:
         return stat.S_ISDIR(found.st_mode) and found.st_uid == uid and _is_writable(directory)
     parent = os.path.dirname(directory)
-    if parent == _TEMPORARY:  # every user may create a directory there, with the sticky bit
+    if parent == TEMPORARY:  # every user may create a directory there, with the sticky bit
         return _is_writable(parent)
     while True:
         try:
@@ -190,7 +190,7 @@ def _runtime(environ: Mapping[str, str]) -> str:
 
 
 def _temporary(uid: int) -> str:
-    return os.path.join(_TEMPORARY, f"tcpd-{uid}")
+    return os.path.join(TEMPORARY, f"tcpd-{uid}")
 
 
 def locate(file: str, credentials: str | None) -> str:

@@ -53,6 +53,11 @@ class MemoryGuard:
         self._since = 0.0
         self._call: IDelayedCall | None = None
 
+    @property
+    def reserved(self) -> int:
+        """The size of the reserve in bytes; 0 while it is not allocated."""
+        return 0 if self._reserve is None else len(self._reserve)
+
     def start(self) -> None:
         """Allocate the reserve."""
         self._hold()

@@ -91,7 +91,7 @@ class PeerMonitor:
         sock = connection.socket()
         if sock is None:
             return
-        events = _events(sock)
+        events = poll_events(sock)
         # POLLHUP without POLLERR: both directions are closed, or a UNIX socket is
         if events & select.POLLERR:
             checks = 1
@@ -116,7 +116,7 @@ def _probe(sock: socket.socket) -> None:
                 sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-def _events(sock: socket.socket) -> int:
+def poll_events(sock: socket.socket) -> int:
     """Poll for POLLERR and POLLHUP; some reactors do not while reading is paused."""
     poll = select.poll()
     poll.register(sock, 0)

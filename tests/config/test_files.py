@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tcpd.chat.irc.protocol import _motd
+from tcpd.chat.irc.protocol import read_motd
 from tcpd.config.errors import SettingError
 from tcpd.config.files import LONGEST, Unreadable, read_file, to_system
 from tcpd.config.settings import TLSSettings
@@ -64,7 +64,7 @@ def test_unreadable_file_is_reported_with_its_key(tmp_path: Path) -> None:
             continue
         for key, read in (
             ("certificate", lambda path: load(TLSSettings(certificate=(path,)), None)),
-            ("motd", _motd),
+            ("motd", read_motd),
             ("quotes", load_quotes),
             ("ca", lambda path: FarTLS("a.example", path, "", "")),
         ):

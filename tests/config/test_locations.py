@@ -118,7 +118,7 @@ def test_directories_of_other_users_are_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every user can create a directory in /tmp, and sudo may leave $HOME of another user."""
-    monkeypatch.setattr(locations, "_TEMPORARY", str(tmp_path))
+    monkeypatch.setattr(locations, "TEMPORARY", str(tmp_path))
     uid = os.geteuid()
     another = uid + 1
     for each in (uid, another):
@@ -145,7 +145,7 @@ def test_usable_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert not is_usable(str(tmp_path / "file" / "under"), uid)
     assert not is_usable(str(tmp_path / "link"), uid)
     assert is_usable(str(tmp_path / "link" / "under"), uid), "a home may be behind a link"
-    monkeypatch.setattr(locations, "_TEMPORARY", str(tmp_path))
+    monkeypatch.setattr(locations, "TEMPORARY", str(tmp_path))
     assert is_usable(str(tmp_path / "tcpd-7"), uid + 1)
     (tmp_path / "tcpd-7").mkdir()
     assert not is_usable(str(tmp_path / "tcpd-7"), uid + 1), "somebody else was first"

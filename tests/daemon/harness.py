@@ -46,7 +46,7 @@ class Reactor(MemoryReactorClock):
         super().__init__()
         self.ports: dict[tuple[str, str, int], Port] = {}
 
-    def _open(self, kind: str, number: int, factory: Any, interface: str) -> Port:
+    def open_port(self, kind: str, number: int, factory: Any, interface: str) -> Port:
         address = (kind, interface, number)
         taken = (
             Address(host, port)
@@ -60,11 +60,11 @@ class Reactor(MemoryReactorClock):
 
     def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> Any:
         factory.doStart()
-        return self._open("tcp", port, factory, interface)
+        return self.open_port("tcp", port, factory, interface)
 
     def open_datagrams(self, listener: Listener, server: Datagrams) -> Any:
         place: Any = listener.bind
-        return self._open("udp", place.port, server, place.host)
+        return self.open_port("udp", place.port, server, place.host)
 
 
 def settings(text: str, directory: Path = Path("/etc")) -> Settings:

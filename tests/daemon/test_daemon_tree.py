@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tcpd.daemon.daemon import Daemon
 from tcpd.daemon.registry import Kinds
 from tcpd.daemon.unused_sockets import warn_of_unused_sockets
 from tcpd.net.service import ListeningService
+from tcpd.policy.reasons import Refusal
 
 KINDS = Kinds([])
 
@@ -59,7 +61,7 @@ def test_idle_timeout_of_policy_or_kind() -> None:
     for name in "abc":
         service = daemon.running_services.getServiceNamed(name)
         assert isinstance(service, ListeningService)
-        idle[name] = service.layer._idle
+        idle[name] = service.layer.idle
     assert idle == {"a": 600.0, "b": 0.0, "c": 5.0}
 
 
@@ -80,12 +82,15 @@ def test_all_unusable_settings_are_reported_with_file_and_line(tmp_path: Path) -
 
 def test_services_share_the_connection_count() -> None:
     daemon = composed(
-        "[tcpd]\nconnections = 7\n[service:a]\nprotocol = echo\nlisten = *:1\n"
+        "[tcpd]\nconnections = 1\n[service:a]\nprotocol = echo\nlisten = *:1\n"
         "[service:b]\nprotocol = echo\nlisten = *:2\n"
     )
-    counts = {service.layer._admission._connection_count for service in daemon.running_services}  # type: ignore[attr-defined]
-    assert {connection_count.limit for connection_count in counts} == {7}
-    assert len(counts) == 1
+    one, other = (daemon.running_services.units[name].layer.admission for name in "ab")
+    client = ip_address("192.0.2.1")
+    assert one.admit(client) is None
+    assert other.admit(client) is Refusal.DAEMON_FULL
+    one.release(client)
+    assert other.admit(client) is None
 
 
 def test_unused_systemd_socket_is_logged() -> None:

@@ -123,7 +123,7 @@ def test_site_with_tls_and_a_policy(tmp_path: Path) -> None:
     )
     unit = harness.services.units["metrics"]
     assert [str(each) for each in unit.listening] == ["127.0.0.1:9 tls=t"]
-    assert unit.layer._admission.admit(ip_address("192.0.2.1")) == "denied"
+    assert unit.layer.admission.admit(ip_address("192.0.2.1")) == "denied"
 
 
 def test_site_is_not_in_the_directory_and_has_its_own_limit() -> None:

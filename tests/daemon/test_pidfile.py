@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,14 +56,18 @@ def test_unreachable_directory_prevents_removal(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("owner", [None, 0, ELSE])
-def test_no_helper_process_without_a_pidfile(tmp_path: Path, owner: int | None) -> None:
+def test_no_helper_process_without_a_pidfile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: int | None
+) -> None:
+    started: list[object] = []
+    monkeypatch.setattr(subprocess, "Popen", lambda *args, **_: started.append(args))
     for path in ("", str(tmp_path / "gone")):
         twistd = {"pidfile": path}
         service = PidFile(twistd, owner)
         service.privilegedStartService()
         service.startService()
         assert twistd["pidfile"] == path
-        assert service._end is None
+        assert not started
 
 
 @pytest.fixture

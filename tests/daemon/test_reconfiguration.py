@@ -123,7 +123,9 @@ def test_new_options_apply_to_datagrams() -> None:
     port = harness.reactor.ports["udp", "127.0.0.1", 1]
     harness.reload(service("a", "1 udp", "echo", "udp_rate = 1/s burst 1"))
     assert harness.reactor.ports["udp", "127.0.0.1", 1] is port
-    assert port.factory._buckets is not None
+    client = ("192.0.2.1", 4711)
+    assert port.factory.received(b"x", client) == b"x"
+    assert port.factory.received(b"x", client) is None, "above the rate"
 
 
 @pytest.mark.parametrize("protocol", ["echo", "discard", "chargen", "line", "chat"])
@@ -199,7 +201,7 @@ def test_port_is_kept_if_its_replacement_needs_root(
     def refuse(*_: object) -> None:
         raise CannotListenError("", 1, PermissionError(13, "Permission denied"))
 
-    monkeypatch.setattr(harness.reactor, "_open", refuse)
+    monkeypatch.setattr(harness.reactor, "open_port", refuse)
     with pytest.raises(ListenError, match="Permission denied"):
         harness.reload(at("0.0.0.0:1"))
     assert harness.reactor.ports == before
@@ -212,14 +214,14 @@ def test_port_that_cannot_be_reopened_is_logged(
 ) -> None:
     """Another process may bind the address while it is free."""
     harness = Harness(at("127.0.0.1:1", "127.0.0.1:3"))
-    opens = harness.reactor._open
+    opens = harness.reactor.open_port
 
     def snatch(kind: str, number: int, factory: object, interface: str) -> object:
         if (number, interface) == (1, "127.0.0.1") or number == 2:
             raise CannotListenError(interface, number, OSError(98, "Address already in use"))
         return opens(kind, number, factory, interface)
 
-    monkeypatch.setattr(harness.reactor, "_open", snatch)
+    monkeypatch.setattr(harness.reactor, "open_port", snatch)
     with pytest.raises(ListenError) as caught:
         harness.reload(at("0.0.0.0:1", "127.0.0.1:2"))
     assert str(caught.value) == (
@@ -240,17 +242,17 @@ def test_unusable_file_changes_nothing(tmp_path: Path) -> None:
     tls = "[tls:t]\ncertificate = one.pem\nkey = one-key.pem\n"
     harness = Harness(service("a", "1 tls=t") + service("q", "2", "qotd") + tls, tmp_path)
     in_use = harness.daemon.components.certificates.in_use
-    context = in_use["t"]._context
+    pairs = in_use["t"].pairs
     (tmp_path / "one.pem").write_text("broken")
     with pytest.raises(ConfigError) as caught:
         harness.reload(service("a", "1 tls=t") + service("q", "2", "qotd", "quotes = gone") + tls)
     first, second = caught.value.lines
     assert "[tls:t] certificate:" in first
     assert "[service:q] quotes:" in second
-    assert in_use["t"]._context is context
+    assert in_use["t"].pairs is pairs
     certificates.make(tmp_path, "one")
     harness.reload(service("a", "1 tls=t") + service("q", "2", "qotd") + tls)
-    assert in_use["t"]._context is not context, "reread each time"
+    assert in_use["t"].pairs is not pairs, "reread each time"
 
 
 def test_files_of_options_are_reread(tmp_path: Path) -> None:
@@ -299,7 +301,7 @@ def test_many_reloads_do_not_leak() -> None:
     harness.reload(service("a", "1"))
     assert harness.open == {"tcp 127.0.0.1:1"}
     assert not transport.disconnecting
-    assert harness.services._retiring == {}
+    assert list(harness.services.by_name()) == ["a"]
     calls = len(harness.reactor.getDelayedCalls())
     assert calls == 3, "the one sweeper, and the looks at how late the reactor is and at files"
     assert list(harness.services) == [harness.services.units["a"]]

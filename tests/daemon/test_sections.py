@@ -95,9 +95,9 @@ def test_changed_section_applies_to_datagrams() -> None:
     harness = Harness(text)
     harness.reload(text + "[shared]\nword = hi\n")
     server = harness.reactor.ports["udp", "127.0.0.1", 2].factory
-    assert server._responder(b"") == b"hi"
+    assert server.received(b"", ("192.0.2.1", 4711)) == b"hi"
     harness.reload(text + "[shared]\nword = ho\n")
-    assert server._responder(b"") == b"ho"
+    assert server.received(b"", ("192.0.2.1", 4711)) == b"ho"
 
 
 def test_section_is_added_and_removed_with_its_services() -> None:

@@ -11,16 +11,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import reactors
 from conftest import LoggedFailures
 from daemon.harness import Harness, service
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.selectreactor import SelectReactor
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from tcpd.daemon.startup_environment import StartupEnvironment
 from tcpd.daemon.stop_signals import MARGIN, PATIENCE, StopSignals
 from tcpd.interfaces import IAbortable
 from tcpd.net.threads import DaemonThreadPool, use_daemon_threads
@@ -378,17 +380,23 @@ def test_shared_service_that_fails_to_stop_is_logged(
 
 
 @pytest.mark.parametrize("how", ["written", "late", "cut"])
-def test_stop_waits_until_bans_are_written(how: str) -> None:
+def test_stop_waits_until_bans_are_written(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The exit does not wait for the writing thread, as a disk may hang."""
-    harness = Harness("[tcpd]\ndrain = 20s\n" + service("a", "1"))
-    lock = harness.daemon.ban_file._lock
-    lock.acquire()
+    harness = Harness(
+        f"[tcpd]\ndrain = 20s\ncontrol = none\nstate = {tmp_path}\n" + service("a", "1"),
+        environment=StartupEnvironment({}, os.getuid()),
+    )
+    writing: Deferred[None] = Deferred()
+    monkeypatch.setattr("tcpd.daemon.banfile.maybeDeferred", lambda *_: writing)
+    ensureDeferred(harness.daemon.ban_file.save(harness.daemon.components.bans))
     ends: list[object] = []
     harness.daemon.stopService().addCallback(ends.append)
     harness.reactor.advance(19)
     assert ends == []
     if how == "written":
-        lock.release()
+        writing.callback(None)
     elif how == "late":
         harness.reactor.advance(1)
     else:
@@ -415,8 +423,7 @@ def test_exit_does_not_wait_for_threads() -> None:
     go_on.set()
     for thread in threads:
         thread.join(30)
-    for each in list(reactor._internalReaders):
-        each.connectionLost(None)
+    reactors.close(reactor)
 
 
 def test_existing_thread_pool_is_kept() -> None:
@@ -425,5 +432,4 @@ def test_existing_thread_pool_is_kept() -> None:
     use_daemon_threads(reactor)
     assert reactor.getThreadPool() is pool
     use_daemon_threads(Clock())
-    for each in list(reactor._internalReaders):
-        each.connectionLost(None)
+    reactors.close(reactor)

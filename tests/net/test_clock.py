@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import pytest
+from reactors import close
 from twisted.internet.base import ReactorBase
 from twisted.internet.task import Clock
 from twisted.python import runtime
@@ -63,19 +64,6 @@ def test_wall_clock_step_does_not_affect_timers(name: str, step: float, wall: Wa
         assert 900 < made.timeout() <= 1000
     finally:
         close(made)
-
-
-def close(reactor: Any) -> None:
-    """Close the descriptors of a reactor that never ran."""
-    for call in reactor.getDelayedCalls():
-        call.cancel()
-    for each in list(reactor._internalReaders):
-        reactor.removeReader(each)
-        each.connectionLost(None)
-    for name in ("_poller", "_asyncioEventloop"):
-        opened = getattr(reactor, name, None)
-        if hasattr(opened, "close"):
-            opened.close()
 
 
 def test_other_reactors_keep_their_clock() -> None:

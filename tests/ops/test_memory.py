@@ -155,8 +155,8 @@ def test_reserve_is_address_space() -> None:
     """ "It is address space without used pages" """
     guard = MemoryGuard(Clock())
     guard.start()
-    assert guard._reserve is not None
-    assert len(guard._reserve) == memory.RESERVE
+    assert guard.reserved == memory.RESERVE
     guard.start()
     guard.stop()
     guard.stop()
+    assert guard.reserved == 0

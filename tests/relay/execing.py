@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import reactors
 from twisted.logger import LogEvent, globalLogPublisher
 
 from tcpd.config.settings import PolicySettings
@@ -140,10 +141,7 @@ class Harness:
         self.until(self.over)
         globalLogPublisher.removeObserver(self.seen.append)
         # otherwise garbage collection closes its descriptors later, in a test that counts its own
-        for each in list(self.reactor._internalReaders):
-            self.reactor.removeReader(each)
-            each.connectionLost(None)
-        self.reactor._poller.close()
+        reactors.close(self.reactor)
 
 
 def readable(sock: socket.socket) -> bool:

@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from tcpd.net.turns import work_queue
 from tcpd.policy.reasons import End
 from tcpd.relay.exec_settings import ExecSettings
-from tcpd.relay.peer_monitor import _events as events
+from tcpd.relay.peer_monitor import poll_events
 
 pytest.importorskip("tcpd.net.reactor", reason="the reactor that is turned by hand needs epoll")
 
@@ -233,7 +233,7 @@ def test_a_client_that_closed_a_unix_socket_has_one_minute(
     monkeypatch.setattr("tcpd.relay.peer_monitor.CHECK", 0.01)
     checks: list[int] = []
     monkeypatch.setattr(
-        "tcpd.relay.peer_monitor._events", lambda sock: checks.append(1) or events(sock)
+        "tcpd.relay.peer_monitor.poll_events", lambda sock: checks.append(1) or poll_events(sock)
     )
     harness = start(command)
     harness.connect().close()
@@ -250,7 +250,7 @@ def test_a_half_closed_client_still_gets_its_output(
     monkeypatch.setattr("tcpd.relay.peer_monitor.CHECK", 0.01)
     checks: list[int] = []
     monkeypatch.setattr(
-        "tcpd.relay.peer_monitor._events", lambda sock: checks.append(1) or events(sock)
+        "tcpd.relay.peer_monitor.poll_events", lambda sock: checks.append(1) or poll_events(sock)
     )
     go = tmp_path / "go"
     harness = start(

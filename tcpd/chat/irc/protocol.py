@@ -199,7 +199,7 @@ class IrcFactory(ChatFactory):
 
     def reconfigure(self, settings: IrcSettings) -> None:
         """See :class:`tcpd.interfaces.IReconfigurable`."""
-        self.server.motd = _motd(settings.motd)
+        self.server.motd = read_motd(settings.motd)
         tokens, capabilities = self.server.tokens(), self._capabilities()
         self.settings = self.server.settings = settings
         self.websocket = WebSocketOptions(
@@ -287,7 +287,7 @@ def _tls_port(context: IContext) -> int | None:
     return next((entry.stream_port(tls=True) for entry in own), None)
 
 
-def _motd(path: str) -> tuple[str, ...] | None:
+def read_motd(path: str) -> tuple[str, ...] | None:
     if not path:
         return None
     try:
