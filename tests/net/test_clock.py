@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import time
-from typing import Any
 
 import pytest
 from reactors import close
