@@ -154,7 +154,7 @@ def test_slow_writes_end_the_flush_of_a_turn() -> None:
 
 
 def test_queue_is_crowded_until_all_broadcasts_are_flushed() -> None:
-    """Of a client that reads, half an outbox is enough for that. A slow reader does not delay others."""
+    """Half an outbox is enough for a client that reads; a slow reader does not delay others."""
     turn = Turn()
     reading, slow = (Outbox(100, turn.queue, lambda data: None) for _ in range(2))
     slow.pause()
