@@ -94,7 +94,7 @@ def fact(
     thresholds: dict[str, Any] = _PLAIN,
     mappings: dict[str, str] | None = None,
 ) -> Panel:
-    """A number, as it is now."""
+    """A panel with the current value."""
     defaults: dict[str, Any] = {"unit": unit, "thresholds": thresholds, "mappings": []}
     if mappings:
         options = {

@@ -165,7 +165,7 @@ class TcpdSettings:
     control_group: str = option(
         TEXT,
         "",
-        "Group whose members may use the control socket, besides root and the daemon's own "
+        "Group whose members may use the control socket, like root and the daemon's own "
         "user. Empty: the daemon's own group.",
         reloadable=False,
     )
@@ -308,7 +308,7 @@ class TLSSettings:
     client_ca: str = option(
         FILE,
         "",
-        "PEM file of authorities. Clients are asked for a certificate that one of them signed.",
+        "PEM file of authorities. Requests client certificates that one of them signed.",
     )
     client_certificate: str = option(
         choice("required", "optional"),

@@ -25,7 +25,7 @@ _TLS = "NAME of its [tls:NAME]"
 _PEER = "the client: address and port, or unix"
 _PEER_WITH_UID = f"{_PEER}; for a UNIX socket with the credentials: unix (uid 0 gid 0 pid 4711)"
 _VIA = (
-    "empty, or what the PROXY header says besides the client's address: "
+    "empty, or further contents of the PROXY header: "
     "', proxy 192.0.2.1:4711 id 4F2A name example.org'"
 )
 _PROGRAM_PID = "process id of the program"
