@@ -83,36 +83,36 @@ def main() -> int:
     parser.add_argument("--hold", type=float, default=10.0, help="seconds to hold all connections")
     parser.add_argument("--tls", action="store_true", help="use TLS; do not verify the certificate")
     parser.add_argument("--pid", type=int, help="of the server, to report its memory")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     allowed = raise_files() - _OWN_FILES
-    if asked.connections > allowed:
+    if arguments.connections > allowed:
         parser.error(f"the system allows this process {allowed} connections (ulimit -Hn)")
 
     def report(text: str) -> None:
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
 
-    tls = ssl._create_unverified_context() if asked.tls else None
-    before = resident(asked.pid) if asked.pid else 0
+    tls = ssl._create_unverified_context() if arguments.tls else None
+    before = resident(arguments.pid) if arguments.pid else 0
     crowd: list[socket.socket] = []
     failed: OSError | None = None
     refused = 0
     began = time.monotonic()
-    sources = itertools.cycle(addresses(asked.addresses))
-    for source in itertools.islice(sources, asked.connections):
+    sources = itertools.cycle(addresses(arguments.addresses))
+    for source in itertools.islice(sources, arguments.connections):
         try:
-            crowd.append(connect(asked.host, asked.port, source, tls))
+            crowd.append(connect(arguments.host, arguments.port, source, tls))
         except OSError as error:
             refused, failed = refused + 1, error
     took = time.monotonic() - began
     report(f"{len(crowd)} connections answered in {took:.1f} s, {refused} not")
     if failed:
         report(f"the last error: {failed}")
-    time.sleep(asked.hold)
+    time.sleep(arguments.hold)
     lost = ended(crowd)
-    report(f"after {asked.hold:g} s: {len(crowd) - lost} open, {lost} closed")
-    if asked.pid and crowd and Path(f"/proc/{asked.pid}").exists():
-        after = resident(asked.pid)
+    report(f"after {arguments.hold:g} s: {len(crowd) - lost} open, {lost} closed")
+    if arguments.pid and crowd and Path(f"/proc/{arguments.pid}").exists():
+        after = resident(arguments.pid)
         each = (after - before) / len(crowd)
         report(
             f"the server: {before >> 20} MiB before, {after >> 20} MiB now, {each:.0f} bytes each"

@@ -232,7 +232,7 @@ def test_without_arguments_usage_lists_the_commands(capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.parametrize(
-    ("line", "says"),
+    ("line", "message"),
     [
         ("stauts", "there is no command stauts; did you mean status?"),
         ("RELAOD", "there is no command RELAOD; did you mean reload?"),
@@ -249,14 +249,14 @@ def test_without_arguments_usage_lists_the_commands(capsys: pytest.CaptureFixtur
     ],
 )
 def test_usage_error_suggests_the_nearest_word(
-    line: str, says: str, capsys: pytest.CaptureFixture[str]
+    line: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
         main(line.split())
     assert ended.value.code == 2
     printed = capsys.readouterr().err
     assert printed.startswith("usage: tcpd-ctl ")
-    assert printed.endswith(f"{says}\n")
+    assert printed.endswith(f"{message}\n")
 
 
 def ctl(*arguments: str, **streams: Any) -> subprocess.Popen[bytes]:

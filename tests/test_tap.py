@@ -16,7 +16,7 @@ from tcpd.tap import Options
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         (["--chekc"], "option --chekc not recognized; did you mean --check?"),
         (["--confg=x.ini"], "option --confg not recognized; did you mean --config?"),
@@ -29,10 +29,10 @@ from tcpd.tap import Options
         ),
     ],
 )
-def test_usage_error_suggests_the_nearest_option(arguments: list[str], says: str) -> None:
+def test_usage_error_suggests_the_nearest_option(arguments: list[str], message: str) -> None:
     with pytest.raises(usage.UsageError) as caught:
         Options().parseOptions(arguments)
-    assert str(caught.value) == says
+    assert str(caught.value) == message
 
 
 def test_help_names_every_protocol(capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,7 +55,7 @@ def test_commands_of_the_other_sections(directory: Path, installed: Path) -> Non
         assert box.must("printf hi | nc -N 127.0.0.1 7") == "hi"
         printed = run_inline("systemd-analyze security tcpd")
         (level,) = re.findall(r"exposure level for tcpd.service: (\S+)", printed)
-        assert INSTALL.says("systemd-analyze security tcpd", f"{level} of 10")
+        assert INSTALL.mentions("systemd-analyze security tcpd", f"{level} of 10")
         line = "/etc/systemd/system/tcpd-line.socket"
         box.must(
             "sed 's/Name=.*/Name=line/; s/^ListenStream=.*/ListenStream=17/' "

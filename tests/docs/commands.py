@@ -147,7 +147,7 @@ class Page:
         """Its text before the title of the first section."""
         return re.split(r"^(.+)\n-{4,}$", self.text, maxsplit=1, flags=re.M)[0]
 
-    def says(self, *words: str) -> bool:
+    def mentions(self, *words: str) -> bool:
         """Return whether one paragraph contains all these words, however its lines are broken."""
         paragraphs = (" ".join(each.split()) for each in self.text.split("\n\n"))
         return any(all(word in each for word in words) for each in paragraphs)

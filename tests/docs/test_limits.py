@@ -15,7 +15,7 @@ PAGE = Page("docs/howto/limits.rst")
 @pytest.mark.parametrize("refusal", Refusal)
 def test_each_refusal_is_described(refusal: Refusal) -> None:
     """With the message to the client."""
-    assert PAGE.says(f"``{refusal}``", refusal.sentence.partition(",")[0])
+    assert PAGE.mentions(f"``{refusal}``", refusal.sentence.partition(",")[0])
 
 
 @pytest.mark.parametrize("end", End)

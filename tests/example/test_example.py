@@ -126,8 +126,8 @@ def test_shout(site: Path) -> None:
     shout = point.load()
     assert verifyObject(IKind, shout)
     assert [option.name for option in options_of(shout.settings)] == ["emphasis"]
-    house = shout.sections["shout"](greeting="welcome")
-    context = MemoryContext(sections={"shout": house})
+    shared = shout.sections["shout"](greeting="welcome")
+    context = MemoryContext(sections={"shout": shared})
     factory = shout.make_factory(shout.settings(emphasis=2), context)
     transport = StringTransport()
     protocol = factory.buildProtocol(None)

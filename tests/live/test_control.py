@@ -111,7 +111,7 @@ def test_permissions_of_the_control_socket(start: Callable[[str], Daemon]) -> No
     assert f"there is no control socket at {daemon.control}" in done.stderr
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="setuid(2) requires root")
 def test_unauthorized_user_is_refused_by_peer_credentials(
     start: Callable[[str], Daemon],
 ) -> None:
@@ -150,7 +150,7 @@ def test_unauthorized_user_is_refused_by_peer_credentials(
     assert [each["refused"] for each in services if each["name"] == "control"] == [1]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="setuid(2) requires root")
 def test_refused_peers_do_not_affect_operators(start: Callable[[str], Daemon]) -> None:
     """On a socket with mode 0666, any number of refused peers get the reason, and operators are
     served."""
@@ -188,7 +188,7 @@ def test_refused_peers_do_not_affect_operators(start: Callable[[str], Daemon]) -
         peers.communicate("\n", timeout=PATIENCE)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="setuid(2) requires root")
 def test_member_of_control_group_is_accepted(start: Callable[[str], Daemon]) -> None:
     """The group may be a supplementary group of the peer."""
     daemon = start("[tcpd]\ncontrol_group = 54321\n" + CONFIG)

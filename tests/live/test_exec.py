@@ -133,7 +133,7 @@ def test_stop_sends_sigterm_to_programs(start: Callable[[str], Daemon]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "says"),
+    ("lines", "message"),
     [
         ("command = /nonexistent\n" + USER, "x.ini:3: [service:x] command: /nonexistent"),
         ("command = cat\n" + USER, "x.ini:3: [service:x] command: 'cat' is not an absolute path"),
@@ -141,14 +141,14 @@ def test_stop_sends_sigterm_to_programs(start: Callable[[str], Daemon]) -> None:
         ("command = /bin/cat\nuser = 0\nenvironment = 1\n", "[service:x] environment: "),
     ],
 )
-def test_check_reports_commands_that_cannot_run(tmp_path: Path, lines: str, says: str) -> None:
+def test_check_reports_commands_that_cannot_run(tmp_path: Path, lines: str, message: str) -> None:
     (tmp_path / "x.ini").write_text(
         f"[service:x]\nprotocol = exec\n{lines}listen = 127.0.0.1:7999\n"
     )
     words = ["-n", "--pidfile=", "tcpd", "--config", "x.ini", "--check"]
     done = forking.run("twistd", words, cwd=tmp_path)
     assert done.returncode == 1
-    assert says in done.stderr
+    assert message in done.stderr
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="drops root privileges")

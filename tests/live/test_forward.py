@@ -312,14 +312,14 @@ def test_certificate_is_verified_for_an_address(start: Callable[[str], Daemon], 
 
 
 @pytest.mark.parametrize(
-    ("name", "ca", "says"),
+    ("name", "ca", "message"),
     [
         ("other.example", True, "untrusted: its certificate is not for other.example"),
         ("far.example", False, "untrusted: its certificate is not trusted: its issuer is not"),
     ],
 )
 def test_untrusted_far_side_gets_no_data(
-    start: Callable[[str], Daemon], pki: Path, name: str, ca: bool, says: str
+    start: Callable[[str], Daemon], pki: Path, name: str, ca: bool, message: str
 ) -> None:
     keys = [f"ca = {pki}/authority.example.pem"] if ca else []
     with s_server(pki, *FAR_CERTIFICATE) as to:
@@ -328,7 +328,7 @@ def test_untrusted_far_side_gets_no_data(
             with daemon.connect("mail") as client:
                 client.sendall(text)
                 assert closed_how(client) == "reset", "not an empty reply"
-        daemon.wait_for(lambda line: says in line)
+        daemon.wait_for(lambda line: message in line)
 
 
 def test_far_side_without_tls_is_a_reset(

@@ -91,18 +91,18 @@ def text(chance: Chance, count: int) -> list[bytes]:
     while len(inputs) < count:
         kind = chance.random()
         if kind < 0.4:
-            said = words(chance)
+            sent = words(chance)
         elif kind < 0.9:
             command = chance.choice(TEXT_COMMANDS)
             name = chance.choice((command.name, *command.aliases))
             if name in ("quit", "exit", "bye", "q") and chance.random() < 0.9:
                 name = "help"
-            said = f"/{name} {_text_arguments(chance)}"
+            sent = f"/{name} {_text_arguments(chance)}"
         else:
-            said = chance.choice(
+            sent = chance.choice(
                 ("quit", "help", "NICK ann", "//x", "/", "/xyzzy", "GET / HTTP/1.0")
             )
-        inputs.append(line(chance, said, rude))
+        inputs.append(line(chance, sent, rude))
     return inputs
 
 
@@ -178,7 +178,7 @@ def irc(chance: Chance, count: int) -> list[bytes]:
     if chance.random() < 0.03:
         registration.append(f"OPER oper {chance.choice((OPER_PASSWORD, OPER_PASSWORD, 'wrong'))}")
     registration.append(f"JOIN {room(chance)}")
-    inputs = [line(chance, said, rude / 5) for said in registration]
+    inputs = [line(chance, sent, rude / 5) for sent in registration]
     while len(inputs) < count:
         batch = chance.random() < 0.05
         inputs += _batch(chance, rude) if batch else [_irc_line(chance, rude)]
@@ -307,8 +307,8 @@ def websocket(chance: Chance, count: int) -> list[bytes]:
     kind, opcode = chance.choice((("text", 1), ("binary", 2), ("", 1)))
     wanted = f"Sec-WebSocket-Protocol: nope, {kind}.ircv3.net\r\n" if kind else ""
     inputs = [_upgrade(chance, wanted, rude)]
-    for said in irc(chance, count - 1):
-        ended = said if chance.random() < rude else said.strip(b"\r\n")
+    for sent in irc(chance, count - 1):
+        ended = sent if chance.random() < rude else sent.strip(b"\r\n")
         inputs += _message(chance, opcode, ended[:60000], rude)
     if chance.random() < 0.3:
         code = chance.choice((1000, 1001, 1005, 999, 4000, 65535))
