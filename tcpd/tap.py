@@ -26,7 +26,7 @@ from tcpd.config.show import sample, show_config
 from tcpd.daemon.compose import SECTIONS, check, make_daemon
 from tcpd.daemon.pidfile import PidFile
 from tcpd.daemon.registry import BUILT_IN, KindError, Kinds
-from tcpd.daemon.starting import Terminal, show_start_errors
+from tcpd.daemon.starting import StandardError, show_start_errors
 from tcpd.daemon.startup_environment import StartupEnvironment
 from tcpd.daemon.stop_signals import StopSignals
 from tcpd.net.clock import use_monotonic_clock
@@ -169,7 +169,7 @@ def makeService(options: Options) -> IService:
     stop_signals.setServiceParent(daemon)
     atexit.register(stop_signals.check)
     PidFile(twistd, twistd.get("uid")).setServiceParent(daemon)
-    terminal = Terminal(background=bool(twistd) and not twistd.get("nodaemon"))
+    terminal = StandardError(background=bool(twistd) and not twistd.get("nodaemon"))
     daemon.start_failed = terminal.failed
     reactor.callWhenRunning(terminal.close)
     sys.excepthook = show_start_errors

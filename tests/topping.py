@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tcpd.ctl.top.sample import Connection, Sample, Service, Status
+from tcpd.ctl.top.sample import ConnectionSample, Sample, Service, Status
 
 STATUS = Status(
     server_name="test.example",
@@ -39,7 +39,7 @@ def service(name: str, **counts: Any) -> Service:
     return Service(name=name, **(values | counts))
 
 
-def connection(id: str, **facts: Any) -> Connection:
+def connection(id: str, **facts: Any) -> ConnectionSample:
     """Make a connection that is ten seconds old."""
     values: dict[str, Any] = {
         "service": "echo",
@@ -50,13 +50,13 @@ def connection(id: str, **facts: Any) -> Connection:
         "bytes_out": 0,
         "tls": None,
     }
-    return Connection(id=id, **(values | facts))
+    return ConnectionSample(id=id, **(values | facts))
 
 
 def sample(
     at: float,
     *services: Service,
-    connections: tuple[Connection, ...] | None = None,
+    connections: tuple[ConnectionSample, ...] | None = None,
     total: int = 0,
     status: Status = STATUS,
 ) -> Sample:

@@ -23,7 +23,7 @@ def at_once(act: Callable[[], None]) -> None:
 
 
 class Departures:
-    """A :class:`tcpd.policy.workqueue.Source`, one for all clients.
+    """A :class:`tcpd.policy.workqueue.WorkSource`, one for all clients.
 
     :param queue: the daemon's queue of work.
     :param now: the monotonic clock of the queue, in seconds.
@@ -46,7 +46,7 @@ class Departures:
         self._queue.add(self)
 
     def work(self, deadline: float) -> bool:
-        """See :class:`tcpd.policy.workqueue.Source`."""
+        """See :class:`tcpd.policy.workqueue.WorkSource`."""
         fanout = self._fanout()
         fanout.hold()
         try:

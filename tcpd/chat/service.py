@@ -18,7 +18,7 @@ from tcpd.eventlog.log import EventLog
 from tcpd.net.turns import TurnScheduler
 from tcpd.ops.counters import ChatCounters
 from tcpd.policy.workqueue import WorkQueue
-from tcpd.store.memory import Limits, MemoryHistory
+from tcpd.store.memory import HistoryLimits, MemoryHistory
 
 _log = Logger()
 
@@ -91,5 +91,5 @@ class ChatService(Service):
         return stopped
 
 
-def _limits(settings: ChatSettings) -> Limits:
-    return Limits(settings.history_kept, settings.history_bytes, settings.history_in_all)
+def _limits(settings: ChatSettings) -> HistoryLimits:
+    return HistoryLimits(settings.history_kept, settings.history_bytes, settings.history_in_all)

@@ -10,7 +10,7 @@ from typing import Any
 
 from tcpd.config.errors import ConfigError
 from tcpd.config.fields import Option, options_of
-from tcpd.config.ini import ConfigFault, Document, Section, SourceLine, Value
+from tcpd.config.ini import ConfigFault, Document, IniSection, IniValue, SourceLine
 from tcpd.config.listen import (
     KIND_WORDS,
     LISTENERS,
@@ -67,12 +67,12 @@ def _did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def _meant_as_protocol(section: Section) -> str:
+def _meant_as_protocol(section: IniSection) -> str:
     """Return the key that is a mistyped ``protocol``; empty for none."""
     return next((key for key in section.values if _did_you_mean(key, ["protocol"])), "")
 
 
-def _unquoted(item: Option, value: Value, sentence: str) -> str:
+def _unquoted(item: Option, value: IniValue, sentence: str) -> str:
     """Return the error of a secret value, without any part of the value."""
     if any(piece in sentence for piece in _PIECE.findall(value.text)):
         return f"the value is not a valid {item.type.name}; it is a secret and not shown"
@@ -118,7 +118,7 @@ class _Builder:
 
     def values(self, title: str, cls: type, skip: frozenset[str] = frozenset()) -> Any:
         """Make ``cls`` from a section; ``None`` after errors."""
-        section = self.document.get(title, Section(SourceLine("", 0)))
+        section = self.document.get(title, IniSection(SourceLine("", 0)))
         options = {item.name: item for item in options_of(cls)}
         given: dict[str, Any] = {}
         complete = True
@@ -147,7 +147,7 @@ class _Builder:
         return cls(**given) if complete else None
 
     @staticmethod
-    def _parse(item: Option, value: Value) -> Any:
+    def _parse(item: Option, value: IniValue) -> Any:
         parsed = item.type.parse(value.text)
         directory = os.path.dirname(os.path.abspath(value.source.file))
 
@@ -264,14 +264,14 @@ class _Builder:
                 )
                 self.complain(source, title, key, text)
 
-    def _unknown_section(self, title: str, section: Section) -> None:
+    def _unknown_section(self, title: str, section: IniSection) -> None:
         """Report an undeclared section, unless a kind that is not installed may declare it."""
         hint = _section_hint(title, [*self.single], [*FAMILIES])
         if self.lacks_kind and "did you mean" not in hint:
             return
         self.complain(section.source, title, "", f"there is no such section{hint}")
 
-    def _check_authorities(self, title: str, section: Section) -> None:
+    def _check_authorities(self, title: str, section: IniSection) -> None:
         """Report ``client_certificate`` without ``client_ca``, as it would have no effect.
 
         An empty ``client_ca`` is accepted.
@@ -322,7 +322,7 @@ class _Builder:
         self,
         title: str,
         name: str,
-        section: Section,
+        section: IniSection,
         built: Mapping[str, Any],
     ) -> ServiceSettings | None:
         for key, _type, _default, _doc in SERVICE_KEYS:
@@ -345,7 +345,7 @@ class _Builder:
         sections = tuple(sections_of(kind))
         return ServiceSettings(name, kind.name, listen, policy_name, options, sections)
 
-    def _kind(self, title: str, section: Section) -> KindOptions | None:
+    def _kind(self, title: str, section: IniSection) -> KindOptions | None:
         """Return the kind that ``protocol`` names; ``None`` after an error."""
         protocol = section.values.get("protocol")
         if protocol is None:
@@ -367,7 +367,7 @@ class _Builder:
         self.complain(protocol.source, title, "protocol", text)
         return None
 
-    def _check_keys(self, title: str, section: Section) -> None:
+    def _check_keys(self, title: str, section: IniSection) -> None:
         """Report keys that no kind has, in a service without a kind.
 
         The keys of a kind that is not installed or cannot be loaded are unknown, so any may be
@@ -391,7 +391,7 @@ class _Builder:
     def _listeners(
         self,
         title: str,
-        section: Section,
+        section: IniSection,
         words: Set[str],
         built: Mapping[str, Any],
     ) -> tuple[Listener, ...]:
@@ -414,7 +414,7 @@ class _Builder:
 
     def _check_section(self, title: str, cls: type, built: Mapping[str, Any]) -> None:
         """Check the policy and the listeners of a section other than a service."""
-        section = self.document.get(title, Section(SourceLine("", 0)))
+        section = self.document.get(title, IniSection(SourceLine("", 0)))
         for item in options_of(cls):
             value = section.values.get(item.name)
             if value is None:
@@ -433,11 +433,11 @@ class _Builder:
 
     def _take_control(self, tcpd: TcpdSettings | None) -> None:
         """Register the path of the control socket, if it is given."""
-        value = self.document.get("tcpd", Section(SourceLine("", 0))).values.get("control")
+        value = self.document.get("tcpd", IniSection(SourceLine("", 0))).values.get("control")
         if value is not None and tcpd is not None and tcpd.control not in (AUTO, NONE):
             self._take("tcpd", "control", Listener(UnixSocket(tcpd.control, 0)), value.source)
 
-    def _check_policy(self, title: str, policy: Value, built: Mapping[str, Any]) -> None:
+    def _check_policy(self, title: str, policy: IniValue, built: Mapping[str, Any]) -> None:
         if f"policy:{policy.text}" not in built:
             names = [other.partition(":")[2] for other in built if other.startswith("policy:")]
             hint = _did_you_mean(policy.text, names)

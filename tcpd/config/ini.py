@@ -25,7 +25,7 @@ class SourceLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class IniValue:
     """The value of a key.
 
     :ivar lines: its lines without comments and empty lines, each with its source.
@@ -42,7 +42,7 @@ class Value:
 
 
 @dataclass(slots=True)
-class Section:
+class IniSection:
     """One section.
 
     :ivar source: the line of its first header.
@@ -50,10 +50,10 @@ class Section:
     """
 
     source: SourceLine
-    values: dict[str, Value] = field(default_factory=dict)
+    values: dict[str, IniValue] = field(default_factory=dict)
 
 
-Document = dict[str, Section]
+Document = dict[str, IniSection]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def _unreadable(line: str) -> str:
     return ""
 
 
-class _Reader:
+class _Parser:
     """Parses the lines of one file, and collects the errors.
 
     The syntax is configparser's, with ``=`` as the only delimiter: a line that starts with ``#`` or
@@ -102,7 +102,7 @@ class _Reader:
         self.document: Document = {}
         self.faults: list[ConfigFault] = []
         self._name = name
-        self._section: Section | None = None
+        self._section: IniSection | None = None
         self._title = ""
         self._depth = 0
         # the lines of the current value; None after a header
@@ -120,7 +120,7 @@ class _Reader:
             self._wrong(source, unreadable)
             if bare.startswith("[") and not continues:
                 # the keys that follow belong to an unknown section
-                self._title, self._section, self._lines = "", Section(source), None
+                self._title, self._section, self._lines = "", IniSection(source), None
             return
         if self._lines is not None and continues:
             self._lines.append((bare, source))
@@ -154,9 +154,9 @@ class _Reader:
         if not self._title.isprintable():
             self._wrong(source, f"[{self._title}]: a section's name has no control characters")
         elif self._title:
-            self._section = self.document.setdefault(self._title, Section(source))
+            self._section = self.document.setdefault(self._title, IniSection(source))
             return
-        self._section = Section(source)
+        self._section = IniSection(source)
 
     def _key(self, bare: str, source: SourceLine) -> None:
         key, equals, value = bare.partition("=")
@@ -171,13 +171,13 @@ class _Reader:
             return
         if self._section is None:
             self._wrong(source, "a [section] must come before the first key")
-            self._section = Section(source)
+            self._section = IniSection(source)
             return
         if key in self._section.values:
             self._wrong(source, f"[{self._title}] {key}: this key occurs twice in this section")
         if value:
             self._lines.append((value, source))
-        self._section.values[key] = Value(self._lines, source)
+        self._section.values[key] = IniValue(self._lines, source)
 
     def _wrong(self, source: SourceLine, text: str) -> None:
         self.faults.append(ConfigFault(source, text))
@@ -191,7 +191,7 @@ def read(name: str, text: str) -> tuple[Document, list[ConfigFault]]:
     :return: the sections, and the errors. The sections contain all valid lines, so that these can
         be checked, too.
     """
-    reader = _Reader(name)
+    reader = _Parser(name)
     for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
         reader.line(number, line)
     return reader.document, reader.faults
@@ -202,5 +202,5 @@ def merge(documents: list[Document]) -> Document:
     merged: Document = {}
     for document in documents:
         for title, section in document.items():
-            merged.setdefault(title, Section(section.source)).values.update(section.values)
+            merged.setdefault(title, IniSection(section.source)).values.update(section.values)
     return merged

@@ -35,12 +35,12 @@ def check_directories(
     :param known: paths that are not checked, as the running daemon uses them.
     :return: warnings, a line each: of conditions that may change until a start, or fail later.
     """
-    check = _Check(settings, environment, problems, known)
+    check = _DirectoryCheck(settings, environment, problems, known)
     check.run()
     return check.warnings
 
 
-class _Check:
+class _DirectoryCheck:
     def __init__(
         self,
         settings: Settings,

@@ -22,7 +22,7 @@ from zope.interface import implementer
 from tcpd.daemon.logfile import OpenedLog
 from tcpd.ops.journal import JOURNAL, Journal
 from tcpd.ops.levels import Threshold, filtered
-from tcpd.ops.outputs import Output, Render, Sink, Stream, as_json, as_text
+from tcpd.ops.outputs import LogOutput, Render, Sink, StandardOutput, as_json, as_text
 from tcpd.ops.records import level_of, message_of, traceback_of
 from tcpd.wire.safe_text import escape_controls
 
@@ -63,7 +63,7 @@ class Logs:
         self._twistd = twistd
         self._reactor = reactor
         self._file: OpenedLog | None = None
-        self._outputs: list[Output | Journal] = []
+        self._outputs: list[LogOutput | Journal] = []
 
     @property
     def lost(self) -> int:
@@ -92,9 +92,9 @@ class Logs:
             return journal
         return self.output(as_json if self._form == "json" else as_text, sys.stdout)
 
-    def output(self, render: Render, stdout: Any) -> Output:
+    def output(self, render: Render, stdout: Any) -> LogOutput:
         """Make the output for text. :raise LogFault: as :meth:`open`."""
-        output = Output(self.open(stdout), render, escape_controls)
+        output = LogOutput(self.open(stdout), render, escape_controls)
         self._outputs.append(output)
         return output
 
@@ -107,7 +107,7 @@ class Logs:
         name: str = self._twistd.get("logfile") or ""
         nodaemon = self._twistd.get("nodaemon")
         if nodaemon and name in ("", "-"):
-            return Stream(stdout)
+            return StandardOutput(stdout)
         if name == "-":
             raise LogFault("a daemon has no standard output to log to; give --logfile a file")
         name = name or "twistd.log"
@@ -148,7 +148,7 @@ class _Late:
         self._logs = logs
         # once logging has begun sys.stdout writes to the log
         self._stdout = stdout
-        self._output: Output | None = None
+        self._output: LogOutput | None = None
 
     def __call__(self, event: LogEvent) -> None:
         if self._output is None:

@@ -19,7 +19,7 @@ from tcpd.ops import catalogue
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ReloadResult:
     """The result of a reload.
 
     :ivar ok: whether the new configuration is in force; if not, the old one is, unchanged.
@@ -66,18 +66,18 @@ class Reloader(Service):
         super().privilegedStartService()
         signal.signal(signal.SIGHUP, self._hang_up)
 
-    def reload(self) -> Outcome:
+    def reload(self) -> ReloadResult:
         """Read and apply the configuration, all of it or nothing. Called by operators."""
         if not self.running:
             # the stop would not close ports that a reload opens now
-            return self._report(Outcome(False, ("the daemon is stopping",)))
+            return self._report(ReloadResult(False, ("the daemon is stopping",)))
         try:
             lines = self._reconfigure(self._read())
         except ConfigError as error:
-            return self._report(Outcome(False, tuple(error.lines), tuple(error.sources)))
+            return self._report(ReloadResult(False, tuple(error.lines), tuple(error.sources)))
         except ListenError as error:
-            return self._report(Outcome(False, (str(error),)))
-        return self._report(Outcome(True, tuple(lines or ["nothing has changed"])))
+            return self._report(ReloadResult(False, (str(error),)))
+        return self._report(ReloadResult(True, tuple(lines or ["nothing has changed"])))
 
     def reload_soon(self, callback: Callable[[bool, Sequence[str]], None]) -> None:
         """Reload in another turn of the reactor: for a service, which the reload may replace.
@@ -97,7 +97,7 @@ class Reloader(Service):
 
         self._reactor.callLater(0, reload)
 
-    def check(self) -> Outcome:
+    def check(self) -> ReloadResult:
         """Read the configuration and all files that it names, and change nothing.
 
         Called by operators.
@@ -105,10 +105,10 @@ class Reloader(Service):
         try:
             remarks = self._check(self._read())
         except ConfigError as error:
-            return Outcome(False, tuple(error.lines))
-        return Outcome(True, (*remarks, "nothing is wrong"))
+            return ReloadResult(False, tuple(error.lines))
+        return ReloadResult(True, (*remarks, "nothing is wrong"))
 
-    def _report(self, outcome: Outcome) -> Outcome:
+    def _report(self, outcome: ReloadResult) -> ReloadResult:
         self._outcomes["ok" if outcome.ok else "refused"] += 1
         for line in outcome.lines:
             if outcome.ok:

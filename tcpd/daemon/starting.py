@@ -29,7 +29,7 @@ class StartFailed(Exception):
         super().__init__("see above")
 
 
-class Terminal:
+class StandardError:
     """The standard error that twistd was started with.
 
     In the background twistd forks and replaces it by /dev/null, and the parent gets only the first

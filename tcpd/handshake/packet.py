@@ -11,7 +11,7 @@ from enum import IntFlag
 from typing import TypeVar
 
 from tcpd.handshake.internet import IPv4Header, IPv6Header, PacketError, parse_ip
-from tcpd.handshake.tcp_options import Option, parse_options
+from tcpd.handshake.tcp_options import TCPOption, parse_options
 
 __all__ = [
     "Ethernet",
@@ -28,7 +28,7 @@ __all__ = [
 _VERSIONS = {0x0800: 4, 0x86DD: 6}
 #: The EtherTypes of VLAN tags: 802.1Q, 802.1ad, and the latter's predecessor.
 _TAGS = frozenset({0x8100, 0x88A8, 0x9100})
-_OptionType = TypeVar("_OptionType", bound=Option)
+_OptionType = TypeVar("_OptionType", bound=TCPOption)
 
 
 class TcpFlags(IntFlag):
@@ -97,7 +97,7 @@ class TcpHeader:
     window: int
     checksum: int
     urgent_pointer: int
-    options: tuple[Option, ...]
+    options: tuple[TCPOption, ...]
 
     @property
     def header_length(self) -> int:

@@ -25,8 +25,8 @@ from tcpd.handshake.tcp_options import (
     FastOpen,
     MaximumSegmentSize,
     Mptcp,
-    Option,
     SackPermitted,
+    TCPOption,
     Timestamps,
     WindowScale,
 )
@@ -114,7 +114,7 @@ def _syn_options(syn: SavedSyn) -> Iterator[Value]:
     mptcp = header.option(Mptcp)
     invalid = {option.kind for option in header.options if option.invalid_length}
 
-    def remark(found: Option | None, kind: int) -> str:
+    def remark(found: TCPOption | None, kind: int) -> str:
         return _INVALID if found is None and kind in invalid else ""
 
     yield seen(

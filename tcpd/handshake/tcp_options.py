@@ -20,7 +20,7 @@ _OF_KNOWN_LENGTH = frozenset({MSS, WINDOW_SCALE, SACK_PERMITTED, TIMESTAMPS, MPT
 #: RFC 7413 section 4.1.1 of its drafts: the experiment that became Fast Open.
 _FAST_OPEN_MAGIC = b"\xf9\x89"
 
-#: The common entries of IANA's registry "TCP Option Kind Numbers".
+#: The common entries of IANA's registry "TCP TCPOption Kind Numbers".
 _NAMES = {
     END: "end of options",
     NOP: "no-operation",
@@ -52,7 +52,7 @@ def name_of(kind: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Option:
+class TCPOption:
     """One option.
 
     :ivar kind: 0 to 255.
@@ -79,7 +79,7 @@ class Option:
 
 
 @dataclass(frozen=True, slots=True)
-class EndOfOptions(Option):
+class EndOfOptions(TCPOption):
     """Kind 0: end of the list. ``data`` is the padding, which should be zero."""
 
     @property
@@ -89,7 +89,7 @@ class EndOfOptions(Option):
 
 
 @dataclass(frozen=True, slots=True)
-class NoOperation(Option):
+class NoOperation(TCPOption):
     """Kind 1: padding for alignment."""
 
     @property
@@ -99,7 +99,7 @@ class NoOperation(Option):
 
 
 @dataclass(frozen=True, slots=True)
-class MaximumSegmentSize(Option):
+class MaximumSegmentSize(TCPOption):
     """Kind 2, RFC 9293 section 3.7.1.
 
     :ivar value: the largest segment that the sender accepts, in bytes, without the fixed IP and TCP
@@ -110,7 +110,7 @@ class MaximumSegmentSize(Option):
 
 
 @dataclass(frozen=True, slots=True)
-class WindowScale(Option):
+class WindowScale(TCPOption):
     """Kind 3, RFC 7323 section 2.
 
     :ivar shift: the left shift for the sender's windows, 0 to 255; more than 14 counts as 14
@@ -121,12 +121,12 @@ class WindowScale(Option):
 
 
 @dataclass(frozen=True, slots=True)
-class SackPermitted(Option):
+class SackPermitted(TCPOption):
     """Kind 4, RFC 2018 section 2: the sender supports selective acknowledgments."""
 
 
 @dataclass(frozen=True, slots=True)
-class Timestamps(Option):
+class Timestamps(TCPOption):
     """Kind 8, RFC 7323 section 3.2.
 
     :ivar value: TSval, the sender's clock.
@@ -138,7 +138,7 @@ class Timestamps(Option):
 
 
 @dataclass(frozen=True, slots=True)
-class FastOpen(Option):
+class FastOpen(TCPOption):
     """Kind 34, RFC 7413 section 4.1.1, or its experimental form: kind 254 and magic F989.
 
     :ivar cookie: 4 to 16 bytes; empty in a cookie request.
@@ -148,7 +148,7 @@ class FastOpen(Option):
 
 
 @dataclass(frozen=True, slots=True)
-class Mptcp(Option):
+class Mptcp(TCPOption):
     """Kind 30, RFC 8684 section 3.
 
     :ivar subtype: 0 is MP_CAPABLE, 1 MP_JOIN.
@@ -165,7 +165,7 @@ class Mptcp(Option):
 
 
 @dataclass(frozen=True, slots=True)
-class UnknownOption(Option):
+class UnknownOption(TCPOption):
     """An option of another kind, or with a length that is invalid for its kind."""
 
     @property
@@ -181,7 +181,7 @@ class UnknownOption(Option):
 
 
 @dataclass(frozen=True, slots=True)
-class MalformedOption(Option):
+class MalformedOption(TCPOption):
     """The last option, if its length points outside the header. ``data`` is all after its kind.
 
     Linux stops parsing here too (``tcp_parse_options``).
@@ -203,7 +203,7 @@ class MalformedOption(Option):
         return 1 + len(self.data)
 
 
-def parse_options(data: bytes) -> tuple[Option, ...]:
+def parse_options(data: bytes) -> tuple[TCPOption, ...]:
     """Parse the options of a TCP header, in their order. Accepts any bytes.
 
     :param data: at most 40 bytes in a real header.
@@ -211,7 +211,7 @@ def parse_options(data: bytes) -> tuple[Option, ...]:
     return tuple(_options(data))
 
 
-def _options(data: bytes) -> Iterator[Option]:
+def _options(data: bytes) -> Iterator[TCPOption]:
     at = 0
     while at < len(data):
         kind = data[at]
@@ -230,7 +230,7 @@ def _options(data: bytes) -> Iterator[Option]:
         at += size
 
 
-def _option(kind: int, data: bytes) -> Option:
+def _option(kind: int, data: bytes) -> TCPOption:
     match kind, len(data):
         case (2, 2):
             return MaximumSegmentSize(kind, data, int.from_bytes(data, "big"))

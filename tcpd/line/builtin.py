@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from tcpd.line.command import SUGGESTION_LENGTH, Facts, Request, command, is_usable, synopsis
+from tcpd.line.command import (
+    SUGGESTION_LENGTH,
+    ConnectionFacts,
+    Request,
+    command,
+    is_usable,
+    synopsis,
+)
 from tcpd.line.reply import CommandError, Reply, Then, WrongArguments, split_lines
 from tcpd.wire.safe_text import escape_controls
 
@@ -73,7 +80,7 @@ def services(request: Request) -> str:
     )
 
 
-def _can_start_tls(connection: Facts) -> bool:
+def _can_start_tls(connection: ConnectionFacts) -> bool:
     return connection.can_start_tls
 
 

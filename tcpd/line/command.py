@@ -31,7 +31,7 @@ the given one, or ``None`` to have the command called for each."""
 _NAME = re.compile(r"[A-Z][A-Z0-9-]*", re.ASCII)
 
 
-class Facts(Protocol):
+class ConnectionFacts(Protocol):
     """Read-only facts of the connection, for commands: a part of
     :class:`tcpd.interfaces.IConnection`.
 
@@ -59,7 +59,7 @@ class Facts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PlainFacts:
-    """:class:`Facts` without a connection layer, as in tests."""
+    """:class:`ConnectionFacts` without a connection layer, as in tests."""
 
     service: str
     peer: str
@@ -68,7 +68,7 @@ class PlainFacts:
     credentials: Any = None
 
     def facts(self) -> HandshakeFacts:
-        """See :class:`Facts`; without a handshake."""
+        """See :class:`ConnectionFacts`; without a handshake."""
         return HandshakeFacts(
             transport=Transport.OTHER,
             no_saved_syn=Absence.NOT_TCP,
@@ -131,7 +131,7 @@ class ConnectionScope:
     :ivar stats: of the session.
     """
 
-    connection: Facts
+    connection: ConnectionFacts
     context: IContext
     commands: CommandTable
     suggestions: Suggestions = field(default_factory=Suggestions)
@@ -160,7 +160,7 @@ class Request:
         return self.argument.split()
 
     @property
-    def connection(self) -> Facts:
+    def connection(self) -> ConnectionFacts:
         """The client's connection."""
         return self.scope.connection
 
@@ -196,7 +196,7 @@ class Command:
     help: str
     call: Callable[[Request], Answer]
     many: Many | None = None
-    usable: Callable[[Facts], bool] | None = None
+    usable: Callable[[ConnectionFacts], bool] | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -210,7 +210,7 @@ def command(
     at_least: int = 0,
     at_most: int | None = None,
     many: Many | None = None,
-    usable: Callable[[Facts], bool] | None = None,
+    usable: Callable[[ConnectionFacts], bool] | None = None,
 ) -> Callable[[Callable[[Request], Answer]], Command]:
     """Make a :class:`Command` of the decorated function.
 
@@ -255,7 +255,7 @@ def synopsis(command: ILineCommand) -> str:
     return f"{command.name} {command.usage}".rstrip()
 
 
-def is_usable(command: ILineCommand, connection: Facts) -> bool:
+def is_usable(command: ILineCommand, connection: ConnectionFacts) -> bool:
     """Whether a connection can use a command now."""
     usable = getattr(command, "usable", None)
     return usable is None or usable(connection)
@@ -302,7 +302,7 @@ class CommandTable:
         """Return the command of this name, regardless of case; ``None`` if there is none."""
         return self._by_name.get(word.upper()) if word.isascii() else None
 
-    def usable(self, connection: Facts) -> list[ILineCommand]:
+    def usable(self, connection: ConnectionFacts) -> list[ILineCommand]:
         """The commands that a connection can use now, sorted by name."""
         return [each for each in self if is_usable(each, connection)]
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 from twisted.python.failure import Failure
 
 from tcpd.interfaces import IContext
-from tcpd.line.command import CommandTable, ConnectionScope, Facts, PlainFacts
+from tcpd.line.command import CommandTable, ConnectionFacts, ConnectionScope, PlainFacts
 from tcpd.line.reply import continued, last_words
 from tcpd.line.session import Session, State
 from tcpd.line.settings import LineSettings
@@ -95,14 +95,14 @@ class LineProtocol(LinePump):
         self._seconds = shared.settings.command_timeout
         self.transport.write(shared.greeting())
 
-    def facts(self, connection: Any) -> Facts:
+    def facts(self, connection: Any) -> ConnectionFacts:
         """Return the facts of the connection for commands.
 
         :param connection: provides :class:`tcpd.interfaces.IConnection`; or ``None``.
         """
         if connection is None:
             return PlainFacts(self._shared.context.service, self._peer)
-        return cast(Facts, connection)
+        return cast(ConnectionFacts, connection)
 
     def receive(self, data: bytes) -> None:
         self._session.receive(data)

@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from tcpd.interfaces import IContext
-from tcpd.line.command import CommandTable, ConnectionScope, Facts, PlainFacts, Request
+from tcpd.line.command import CommandTable, ConnectionFacts, ConnectionScope, PlainFacts, Request
 from tcpd.net.directory import ServiceEntry
 from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.workqueue import WorkQueue
@@ -63,7 +63,7 @@ def make_request(
     argument: str = "",
     *,
     context: IContext | None = None,
-    connection: Facts | None = None,
+    connection: ConnectionFacts | None = None,
     commands: CommandTable | None = None,
 ) -> Request:
     """Make a request: ``command.call(make_request("tea"))``.

@@ -190,14 +190,14 @@ class LinePump(Protocol):
 
     @property
     def share(self) -> Hashable:
-        """See :class:`tcpd.policy.workqueue.Source`."""
+        """See :class:`tcpd.policy.workqueue.WorkSource`."""
         if self._departing:
             return BACKGROUND
         connection = self._connection
         return share_of(None if connection is None else connection.address, self)
 
     def work(self, deadline: float) -> bool:
-        """See :class:`tcpd.policy.workqueue.Source`. An exception ends this connection only."""
+        """See :class:`tcpd.policy.workqueue.WorkSource`. An exception ends this connection only."""
         if self._stops and not self._is_due():
             return False
         self._stops = RUNNING

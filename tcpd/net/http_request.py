@@ -32,7 +32,7 @@ class BadRequest(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class HTTPRequest:
     """The head of a request.
 
     :ivar method: such as ``GET``.
@@ -66,7 +66,7 @@ class RequestReader:
         self._line_known = False
         self._empty_lines = 0
 
-    def feed(self, data: bytes) -> Request | BadRequest | None:
+    def feed(self, data: bytes) -> HTTPRequest | BadRequest | None:
         """Take the next bytes. Not called again after a result.
 
         :return: ``None`` while the head is incomplete.
@@ -98,7 +98,7 @@ class RequestReader:
         return _REQUEST_LINE.fullmatch(self._buffer, 0, at + 1) is not None
 
 
-def _parse(head: bytes, rest: bytes) -> Request | BadRequest:
+def _parse(head: bytes, rest: bytes) -> HTTPRequest | BadRequest:
     http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
     http.receive_data(head)
     try:
@@ -110,4 +110,4 @@ def _parse(head: bytes, rest: bytes) -> Request | BadRequest:
     headers: dict[bytes, list[bytes]] = {}
     for name, value in request.headers:
         headers.setdefault(name, []).append(value)
-    return Request(request.method, request.target, request.http_version, headers, rest)
+    return HTTPRequest(request.method, request.target, request.http_version, headers, rest)

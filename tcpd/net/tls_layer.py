@@ -190,11 +190,11 @@ class TLSLayer(StackedTransport):
 
     @property
     def share(self) -> Hashable:
-        """See :class:`tcpd.policy.workqueue.Source`."""
+        """See :class:`tcpd.policy.workqueue.WorkSource`."""
         return share_of(getattr(self._connection, "address", None), self)
 
     def work(self, deadline: float) -> bool:
-        """See :class:`tcpd.policy.workqueue.Source`: process the backlog."""
+        """See :class:`tcpd.policy.workqueue.WorkSource`: process the backlog."""
         assert self._queue is not None
         try:
             if self._beginning:

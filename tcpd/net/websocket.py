@@ -25,7 +25,7 @@ from tcpd.net.own_names import LocalEnd, is_own
 from tcpd.net.stage import BottomTransport, StackedTransport
 from tcpd.net.websocket_messages import FrameFault, Messages
 from tcpd.net.websocket_settings import WebSocketOptions
-from tcpd.net.websocket_upgrade import Refused, Upgrade
+from tcpd.net.websocket_upgrade import Upgrade, UpgradeRefused
 from tcpd.policy.reasons import End
 
 #: Frames of one client that are processed in a turn of the reactor, which takes about a
@@ -141,7 +141,7 @@ class WebSocketLayer(StackedTransport):
             return
         self._upgrade = None
         self._below.write(answer.response)
-        if isinstance(answer, Refused):
+        if isinstance(answer, UpgradeRefused):
             self._close_on_error(answer.why)
             return
         self._messages = Messages(answer.frames, self._longest)

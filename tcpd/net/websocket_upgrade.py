@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from wsproto.utilities import generate_accept_token
 
-from tcpd.net.http_request import MAX_HEAD, BadRequest, Request, RequestReader
+from tcpd.net.http_request import MAX_HEAD, BadRequest, HTTPRequest, RequestReader
 from tcpd.net.http_response import text_response
 from tcpd.net.websocket_settings import Frames, WebSocketOptions, allows
 
@@ -41,7 +41,7 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class UpgradeRefused:
     """A refused request.
 
     :ivar response: to send before the connection is closed.
@@ -53,13 +53,13 @@ class Refused:
 
 
 _BAD = {
-    BadRequest.NOT_HTTP: Refused(
+    BadRequest.NOT_HTTP: UpgradeRefused(
         text_response(400, f"{_HERE}, and this is no HTTP request."), "not-http"
     ),
-    BadRequest.MALFORMED: Refused(
+    BadRequest.MALFORMED: UpgradeRefused(
         text_response(400, f"{_HERE}, and this request is malformed."), "bad-request"
     ),
-    BadRequest.TOO_LONG: Refused(
+    BadRequest.TOO_LONG: UpgradeRefused(
         text_response(431, f"The request is longer than {MAX_HEAD} bytes."), "bad-request"
     ),
 }
@@ -79,7 +79,7 @@ class Upgrade:
         self._is_own = is_own
         self._reader = RequestReader()
 
-    def feed(self, data: bytes) -> Accepted | Refused | None:
+    def feed(self, data: bytes) -> Accepted | UpgradeRefused | None:
         """Take the next bytes. Not called again after a result.
 
         :return: ``None`` while the request is incomplete.
@@ -91,7 +91,7 @@ class Upgrade:
             return _BAD[request]
         return self._check(request) or self._accept(request)
 
-    def _check(self, request: Request) -> Refused | None:
+    def _check(self, request: HTTPRequest) -> UpgradeRefused | None:
         """Check the request (RFC 6455 section 4.2.1), for the most helpful response first."""
         headers = request.headers
         body = request.method != b"HEAD"
@@ -104,18 +104,18 @@ class Upgrade:
             or b"upgrade" not in _tokens(headers.get(b"connection", ()), lower=True)
         ):
             sentence = f"{_HERE}: connect to it with a ws:// or wss:// address."
-            return Refused(_upgrade_required(sentence, body), "plain-http")
+            return UpgradeRefused(_upgrade_required(sentence, body), "plain-http")
         if version != [_VERSION]:
-            return Refused(_upgrade_required(f"{_HERE}, version 13.", body), "bad-request")
+            return UpgradeRefused(_upgrade_required(f"{_HERE}, version 13.", body), "bad-request")
         if request.method != b"GET" or request.has_body:
-            return Refused(
+            return UpgradeRefused(
                 text_response(
                     400, "A WebSocket begins with a GET request without a body.", body=body
                 ),
                 "bad-request",
             )
         if not _is_key(headers.get(b"sec-websocket-key", [])):
-            return Refused(
+            return UpgradeRefused(
                 text_response(400, "Sec-WebSocket-Key has to be 16 bytes in base64."), "bad-request"
             )
         origin = headers.get(b"origin", [])
@@ -125,7 +125,7 @@ class Upgrade:
                 "in websocket_origins. Its default, same, allows pages of server_name, of a name "
                 "in the certificate, and of the address that is connected to."
             )
-            return Refused(text_response(403, sentences), "origin")
+            return UpgradeRefused(text_response(403, sentences), "origin")
         return None
 
     def _allows(self, origin: bytes, host: bytes) -> bool:
@@ -136,7 +136,7 @@ class Upgrade:
             self._is_own,
         )
 
-    def _accept(self, request: Request) -> Accepted:
+    def _accept(self, request: HTTPRequest) -> Accepted:
         headers = request.headers
         lines = [
             b"HTTP/1.1 101 Switching Protocols",

@@ -73,7 +73,7 @@ class Sink:
         return True
 
 
-class Stream(Sink):
+class StandardOutput(Sink):
     """Standard output without its buffer, which would retain lines that cannot be written.
 
     :param stream: ``sys.stdout`` or a replacement.
@@ -123,7 +123,7 @@ def as_json(event: LogEvent, escape: Escape) -> str | None:
 
 
 @implementer(ILogObserver)
-class Output:
+class LogOutput:
     """A log observer that writes to a sink.
 
     Lines that cannot be written are lost and counted; their number is logged when writing succeeds

@@ -27,7 +27,7 @@ SECONDS_A_SHARE = 0.0005
 BACKGROUND: Hashable = None
 
 
-class Source(Protocol):
+class WorkSource(Protocol):
     """An object with work to do, usually one connection."""
 
     @property
@@ -92,14 +92,14 @@ class WorkQueue:
         self._draining = False  # and will run sources
         self._running = False
         # by share, in the order of their turns, without empty ones; and the share of each source
-        self._shares: OrderedDict[Hashable, OrderedDict[Source, None]] = OrderedDict()
-        self._waiting: dict[Source, Hashable] = {}
+        self._shares: OrderedDict[Hashable, OrderedDict[WorkSource, None]] = OrderedDict()
+        self._waiting: dict[WorkSource, Hashable] = {}
 
     def __len__(self) -> int:
         """The number of waiting sources."""
         return len(self._waiting)
 
-    def run(self, source: Source) -> bool:
+    def run(self, source: WorkSource) -> bool:
         """Run a source immediately, or queue it. Exceptions of an immediate run propagate.
 
         :return: whether it ran immediately.
@@ -120,7 +120,7 @@ class WorkQueue:
             self._running = False
         return True
 
-    def add(self, source: Source) -> None:
+    def add(self, source: WorkSource) -> None:
         """Queue a source; it never runs within this call."""
         if not self._counting:
             self._counting = self._draining = True
@@ -128,7 +128,7 @@ class WorkQueue:
             self._soon(self)
         self._put(source)
 
-    def remove(self, source: Source) -> None:
+    def remove(self, source: WorkSource) -> None:
         """Remove a source, if it is queued."""
         if source in self._waiting:
             share = self._waiting.pop(source)
@@ -151,7 +151,7 @@ class WorkQueue:
         if self._counting:
             self._soon(self)
 
-    def _put(self, source: Source) -> None:
+    def _put(self, source: WorkSource) -> None:
         if source not in self._waiting:
             share = self._waiting[source] = source.share
             sources = self._shares.get(share)
@@ -222,7 +222,7 @@ class Walk(Generic[T]):
             self._queue.remove(self)
 
     def work(self, deadline: float) -> bool:
-        """See :class:`Source`."""
+        """See :class:`WorkSource`."""
         left, queue = self._left, self._queue
         assert queue is not None
         while left:

@@ -90,12 +90,12 @@ class ExecProtocol(Protocol):
 
     @property
     def share(self) -> Hashable:
-        """See :class:`tcpd.policy.workqueue.Source`."""
+        """See :class:`tcpd.policy.workqueue.WorkSource`."""
         connection = IConnection(self.transport, None)
         return share_of(None if connection is None else connection.address, self)
 
     def work(self, deadline: float) -> bool:
-        """See :class:`tcpd.policy.workqueue.Source`: starts the program."""
+        """See :class:`tcpd.policy.workqueue.WorkSource`: starts the program."""
         self._factory.start(self)
         return False
 

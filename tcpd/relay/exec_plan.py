@@ -37,7 +37,7 @@ _PLACES = "/usr/bin:/bin:/usr/local/bin"
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class ProgramUser:
     """The user and groups that a program runs as.
 
     :ivar uid: user id.
@@ -67,7 +67,7 @@ class Plan:
     arguments: tuple[str, ...]
     environment: Mapping[str, str]
     directory: str
-    identity: Identity | None
+    identity: ProgramUser | None
     stderr: str
     stop: float
 
@@ -144,7 +144,7 @@ def _check_program(path: str) -> None:
         )
 
 
-def _identity(settings: ExecSettings, uid: int) -> Identity | None:
+def _identity(settings: ExecSettings, uid: int) -> ProgramUser | None:
     if uid == 0 and not settings.user:
         raise SettingError(
             "user",
@@ -177,7 +177,7 @@ def _identity(settings: ExecSettings, uid: int) -> Identity | None:
         primary, groups = groups_of(user, group)
     except ValueError as error:
         raise SettingError("group", str(error)) from None
-    return Identity(user, primary, tuple(groups))
+    return ProgramUser(user, primary, tuple(groups))
 
 
 def _limits(settings: ExecSettings, uid: int) -> list[str]:

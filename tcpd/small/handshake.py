@@ -55,7 +55,7 @@ def report(facts: Facts, settings: HandshakeSettings) -> bytes:
     return "".join(f"{line}\r\n" for line in lines).encode()
 
 
-class Handshake(Protocol):
+class HandshakeProtocol(Protocol):
     """Sends the report, and closes.
 
     :param factory: shared by the connections.
@@ -96,9 +96,9 @@ class HandshakeFactory(ServerFactory):
         """See :class:`tcpd.interfaces.IReconfigurable`."""
         self.settings = settings
 
-    def buildProtocol(self, addr: IAddress | None) -> Handshake:
+    def buildProtocol(self, addr: IAddress | None) -> HandshakeProtocol:
         """Make the protocol of one connection."""
-        return Handshake(self)
+        return HandshakeProtocol(self)
 
 
 @implementer(IKind)

@@ -43,7 +43,7 @@ def _width(text: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class HistoryLimits:
     """Bounds of the history.
 
     :ivar messages: of one room.
@@ -83,7 +83,7 @@ class MemoryHistory:
         one room and ``all`` for that of all rooms.
     """
 
-    def __init__(self, limits: Limits, forgotten: MutableMapping[str, int]) -> None:
+    def __init__(self, limits: HistoryLimits, forgotten: MutableMapping[str, int]) -> None:
         self.limits = limits
         self._forgotten = forgotten
         self._rooms: dict[str, _Room] = {}
@@ -128,7 +128,7 @@ class MemoryHistory:
         if self._stale > 1000 and 2 * self._stale > len(self._order):
             self._compact()
 
-    def _keep_within(self, limits: Limits, kept: _Room) -> None:
+    def _keep_within(self, limits: HistoryLimits, kept: _Room) -> None:
         """Drop the oldest messages of a room, and of all rooms, beyond the limits.
 
         At most :data:`_AT_A_TIME`: after a reload that lowered a limit, the next messages drop the

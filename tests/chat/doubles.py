@@ -31,7 +31,7 @@ from tcpd.ops.counters import ChatCounters, ServiceCounters
 from tcpd.policy.reasons import End, Refusal
 from tcpd.policy.workqueue import WorkQueue
 from tcpd.store.history import HistoryStore, Selector
-from tcpd.store.memory import Limits, MemoryHistory
+from tcpd.store.memory import HistoryLimits, MemoryHistory
 
 
 class RecordingFormat:
@@ -180,7 +180,9 @@ class Chat:
         self.queue = FlushQueue(self.flushes.append)
         settings = ChatSettings(**bounds)
         counters = ChatCounters()
-        limits = Limits(settings.history_kept, settings.history_bytes, settings.history_in_all)
+        limits = HistoryLimits(
+            settings.history_kept, settings.history_bytes, settings.history_in_all
+        )
         self.history = MemoryHistory(limits, counters.forgotten)
         self.log = LocalLog() if log is None else log
         self.hub = Hub(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tcpd.daemon.pidfile import PidFile, may_remove
-from tcpd.daemon.starting import StartFailed, Terminal
+from tcpd.daemon.starting import StandardError, StartFailed
 from tcpd.net.listeners import ListenError
 
 ELSE = 4711  # an unused user id
@@ -89,7 +89,7 @@ def test_background_daemon_reports_why_it_cannot_start(
     standard_error: int, error: Exception, words: str
 ) -> None:
     """Complete, and on the terminal; twistd's parent gets only 100 bytes."""
-    terminal = Terminal(background=True)
+    terminal = StandardError(background=True)
     with pytest.raises(StartFailed) as raised:
         terminal.failed(error)
     assert raised.value.__cause__ is error
@@ -100,6 +100,6 @@ def test_background_daemon_reports_why_it_cannot_start(
 
 
 def test_foreground_keeps_no_standard_error() -> None:
-    terminal = Terminal(background=False)
+    terminal = StandardError(background=False)
     terminal.failed(ListenError("x"))
     terminal.close()

@@ -22,8 +22,8 @@ from tcpd.handshake.report import build
 from tcpd.handshake.tcp_options import (
     MaximumSegmentSize,
     NoOperation,
-    Option,
     SackPermitted,
+    TCPOption,
     Timestamps,
     WindowScale,
 )
@@ -45,7 +45,7 @@ PLAIN = captured.VETH.facts(
 
 
 #: Bits of tcpi_options by SYN option (linux/tcp.h, TCPI_OPT_*).
-_NEGOTIATED: dict[type[Option] | None, int] = {Timestamps: 1, SackPermitted: 2, WindowScale: 4}
+_NEGOTIATED: dict[type[TCPOption] | None, int] = {Timestamps: 1, SackPermitted: 2, WindowScale: 4}
 
 
 def masked(line: str) -> str:
@@ -56,11 +56,11 @@ def masked(line: str) -> str:
     return re.sub(r"-{3,}| {2,}", "--", line)
 
 
-def offering(*options: Option, without: type[Option] | None = None) -> Facts:
+def offering(*options: TCPOption, without: type[TCPOption] | None = None) -> Facts:
     """Change the options of the SYN, and the negotiated options with them."""
     syn = PLAIN.saved_syn
     assert syn is not None
-    changed: list[Option] = []
+    changed: list[TCPOption] = []
     for option in syn.transport.options:
         if type(option) is without:
             # replace with NOPs, as firewalls do: lengths stay the same

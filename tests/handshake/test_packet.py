@@ -28,8 +28,8 @@ from tcpd.handshake.tcp_options import (
     MaximumSegmentSize,
     Mptcp,
     NoOperation,
-    Option,
     SackPermitted,
+    TCPOption,
     Timestamps,
     UnknownOption,
     WindowScale,
@@ -157,7 +157,7 @@ def test_mp_capable_is_parsed() -> None:
         (b"\x08\x0a\x01", (MalformedOption(8, b"\x0a\x01"),)),
     ],
 )
-def test_options_are_parsed(data: bytes, expected: tuple[Option, ...]) -> None:
+def test_options_are_parsed(data: bytes, expected: tuple[TCPOption, ...]) -> None:
     """RFC 9293 section 3.1: kind, length (which counts itself and the kind), data."""
     assert parse_options(data) == expected
 

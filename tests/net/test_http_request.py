@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tcpd.net.http_request import BadRequest, Request, RequestReader
+from tcpd.net.http_request import BadRequest, HTTPRequest, RequestReader
 
 PAGE = b"GET /handshake?x=1 HTTP/1.0\r\nHost: a\r\nAccept: text/html\r\nACCEPT: */*\r\n\r\n"
 
@@ -13,7 +13,7 @@ PAGE = b"GET /handshake?x=1 HTTP/1.0\r\nHost: a\r\nAccept: text/html\r\nACCEPT: 
 def test_request_is_parsed_however_it_is_segmented(cut: int) -> None:
     reader = RequestReader()
     assert reader.feed(PAGE[:cut]) is None
-    assert reader.feed(PAGE[cut:] + b"rest") == Request(
+    assert reader.feed(PAGE[cut:] + b"rest") == HTTPRequest(
         method=b"GET",
         target=b"/handshake?x=1",
         version=b"1.0",
@@ -40,5 +40,5 @@ def test_has_body(header: bytes, has_body: bool) -> None:
     """RFC 9112 section 6: "The presence of a message body in a request is signaled by a
     Content-Length or Transfer-Encoding header field." """
     request = RequestReader().feed(b"POST / HTTP/1.1\r\nHost: a\r\n" + header + b"\r\n")
-    assert isinstance(request, Request)
+    assert isinstance(request, HTTPRequest)
     assert request.has_body is has_body

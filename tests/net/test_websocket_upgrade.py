@@ -14,7 +14,7 @@ from wsproto.events import AcceptConnection, RejectConnection, Request
 
 from tcpd.net.http_request import MAX_HEAD
 from tcpd.net.websocket_settings import IRCV3, Frames, WebSocketOptions
-from tcpd.net.websocket_upgrade import Accepted, Refused, Upgrade
+from tcpd.net.websocket_upgrade import Accepted, Upgrade, UpgradeRefused
 
 OPTIONS = WebSocketOptions(longest=100, subprotocols=IRCV3)
 
@@ -45,7 +45,7 @@ def request(line: str = "GET / HTTP/1.1", *more: str, **changed: str | None) -> 
     return "\r\n".join([line, *lines, *more, "", ""]).encode()
 
 
-def answered(data: bytes, options: WebSocketOptions = OPTIONS) -> Accepted | Refused:
+def answered(data: bytes, options: WebSocketOptions = OPTIONS) -> Accepted | UpgradeRefused:
     answer = Upgrade(options, is_own).feed(data)
     assert answer is not None
     return answer
@@ -54,7 +54,7 @@ def answered(data: bytes, options: WebSocketOptions = OPTIONS) -> Accepted | Ref
 def refused(data: bytes, options: WebSocketOptions = OPTIONS) -> tuple[int, str, bytes]:
     """Return status, word and the whole response."""
     answer = answered(data, options)
-    assert isinstance(answer, Refused)
+    assert isinstance(answer, UpgradeRefused)
     head, _, body = answer.response.partition(b"\r\n\r\n")
     length = [line for line in head.split(b"\r\n") if line.startswith(b"Content-Length: ")]
     assert not body or length == [b"Content-Length: %d" % len(body)]
@@ -228,7 +228,7 @@ def test_refusal_is_a_valid_http_response() -> None:
 def fed(pieces: Iterable[bytes]) -> tuple[Any, bytes]:
     """Return the result and the bytes after the request."""
     upgrade = Upgrade(OPTIONS, is_own)
-    answer: Accepted | Refused | None = None
+    answer: Accepted | UpgradeRefused | None = None
     rest = b""
     for piece in pieces:
         if answer is not None:
@@ -269,7 +269,7 @@ def test_any_segmentation_gives_the_same_result(data: bytes, cuts: list[int]) ->
 def test_any_request_is_accepted_or_refused(data: bytes) -> None:
     for whole in (data, b"GET / HTTP/1.1\r\n" + data + b"\r\n\r\n"):
         answer = Upgrade(OPTIONS, is_own).feed(whole)
-        assert answer is None or isinstance(answer, Refused)
+        assert answer is None or isinstance(answer, UpgradeRefused)
 
 
 def test_request_byte_by_byte_takes_linear_time() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.logger import Logger
 
-from tcpd.ops.outputs import Output, Sink, Stream, as_json, as_text
+from tcpd.ops.outputs import LogOutput, Sink, StandardOutput, as_json, as_text
 from tcpd.wire.safe_text import escape_controls
 
 
@@ -33,8 +33,8 @@ class Disk(Sink):
         return len(taken)
 
 
-def log_to(sink: Sink, render: Any) -> tuple[Logger, Output]:
-    output = Output(sink, render, escape_controls)
+def log_to(sink: Sink, render: Any) -> tuple[Logger, LogOutput]:
+    output = LogOutput(sink, render, escape_controls)
     return Logger("test", observer=output), output
 
 
@@ -105,7 +105,7 @@ def test_full_pipe_does_not_block() -> None:
 def test_standard_output_on_a_full_disk() -> None:
     """Python's buffer would retain the line and write it in pieces later."""
     with open("/dev/full", "w") as full:
-        log, output = log_to(Stream(full), as_text)
+        log, output = log_to(StandardOutput(full), as_text)
         log.info("x")
         log.info("y")
     assert output.lost == 2
@@ -115,6 +115,6 @@ def test_closed_standard_output() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with open(writing, "w") as stream:
-        log, output = log_to(Stream(stream), as_text)
+        log, output = log_to(StandardOutput(stream), as_text)
         log.info("x")
     assert output.lost == 1

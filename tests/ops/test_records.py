@@ -15,7 +15,7 @@ from twisted.logger import LogEvent, Logger, LogLevel, LogPublisher, eventAsText
 from twisted.python.failure import Failure
 
 from tcpd.ops import catalogue
-from tcpd.ops.outputs import Output, Stream, as_json, as_text
+from tcpd.ops.outputs import LogOutput, StandardOutput, as_json, as_text
 from tcpd.ops.records import CUT, LONGEST_FIELD, json_line, rfc3339
 from tcpd.wire.safe_text import escape_controls
 
@@ -43,7 +43,7 @@ def failed(text: str) -> Failure:
 
 def written(event: LogEvent, render: Any) -> str:
     file = BytesIO()
-    Output(Stream(file), render, escape_controls)(event)
+    LogOutput(StandardOutput(file), render, escape_controls)(event)
     return file.getvalue().decode()
 
 

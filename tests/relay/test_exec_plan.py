@@ -15,7 +15,7 @@ from tcpd.config.errors import SettingError
 from tcpd.net.credentials import Credentials
 from tcpd.net.tls import TLSFacts
 from tcpd.relay.exec_environment import clean_environment, connection_variables
-from tcpd.relay.exec_plan import Identity, make_plan
+from tcpd.relay.exec_plan import ProgramUser, make_plan
 from tcpd.relay.exec_settings import COMMAND, ENVIRONMENT, ExecSettings
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root may name other users")
@@ -127,7 +127,7 @@ def test_a_system_without_pidfds_is_rejected(monkeypatch: pytest.MonkeyPatch) ->
 
 @ROOT
 def test_root_runs_the_program_as_its_user_and_groups() -> None:
-    assert plan(0, user="4711", group="4712").identity == Identity(4711, 4712, (4712,))
+    assert plan(0, user="4711", group="4712").identity == ProgramUser(4711, 4712, (4712,))
     nobody = plan(0, user="nobody").identity
     assert nobody.gid in nobody.groups
     assert 0 not in nobody.groups

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tcpd.chat.settings import ChatSettings
 from tcpd.events.chat import Change, EventId, Identity, Kind, Line, Mode, RoomMessage
 from tcpd.store.history import Selector, UnknownMessage, Which
-from tcpd.store.memory import ROOM_BYTES, Limits, MemoryHistory, size_of
+from tcpd.store.memory import ROOM_BYTES, HistoryLimits, MemoryHistory, size_of
 
 ANN = Identity("n-b-m1", "ann", "text", "localhost")
 
@@ -36,7 +36,7 @@ MANY = 1 << 30
 
 
 def store(messages: int = 100, room: int = MANY, total: int = MANY) -> MemoryHistory:
-    return MemoryHistory(Limits(messages, room, total), Counter())
+    return MemoryHistory(HistoryLimits(messages, room, total), Counter())
 
 
 def page(history: MemoryHistory, room: str = "#tea", selector: Selector | None = None) -> Any:
@@ -103,7 +103,7 @@ def test_reload_to_no_history_drops_messages() -> None:
     """'It holds from the next message of a room on.'"""
     history = store()
     history.append("#tea", message_of(1))
-    history.limits = Limits(0, MANY, MANY)
+    history.limits = HistoryLimits(0, MANY, MANY)
     history.append("#tea", message_of(2))
     assert (len(history), history.size) == (0, 0)
 
@@ -125,7 +125,7 @@ def test_many_messages_are_dropped_in_steps(monkeypatch: pytest.MonkeyPatch) -> 
     history = store()
     for number in range(1, 11):
         history.append("#tea", message_of(number))
-    history.limits = Limits(100, MANY, 1)
+    history.limits = HistoryLimits(100, MANY, 1)
     left = []
     for number in range(11, 16):
         history.append("#tea", message_of(number))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from tcpd.ctl.top.sample import Connection, Sample, Service, Status
+from tcpd.ctl.top.sample import ConnectionSample, Sample, Service, Status
 
 Rate = float | None
 
@@ -46,7 +46,7 @@ class ServiceRow:
 class ConnectionRow:
     """A connection and its bytes per second."""
 
-    connection: Connection
+    connection: ConnectionSample
     bytes_in: Rate
     bytes_out: Rate
 
@@ -126,7 +126,7 @@ def _connections(before: Sample | None, after: Sample) -> tuple[ConnectionRow, .
     known = {each.id: each for each in (before.connections if before else None) or ()}
     seconds = after.at - before.at if before else 1.0
 
-    def row(each: Connection) -> ConnectionRow:
+    def row(each: ConnectionSample) -> ConnectionRow:
         old = known.get(each.id)
         if old is not None:
             then_in, then_out = old.bytes_in, old.bytes_out

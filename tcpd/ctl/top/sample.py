@@ -64,7 +64,7 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
+class ConnectionSample:
     """A connection.
 
     :ivar seconds: its age.
@@ -94,7 +94,7 @@ class Sample:
     at: float
     status: Status
     services: tuple[Service, ...]
-    connections: tuple[Connection, ...] | None = None
+    connections: tuple[ConnectionSample, ...] | None = None
     total: int = 0
 
 
@@ -105,7 +105,7 @@ class _Services:
 
 @dataclass(frozen=True, slots=True)
 class _Connections:
-    connections: tuple[Connection, ...]
+    connections: tuple[ConnectionSample, ...]
     total: int
 
 

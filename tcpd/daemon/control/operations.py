@@ -11,7 +11,7 @@ from tcpd.daemon.control.command import REFUSED, CommandResult, counted, operato
 from tcpd.daemon.draining import Draining
 from tcpd.daemon.log_control import LogControl
 from tcpd.daemon.logs import LogFault
-from tcpd.daemon.reload import Outcome, Reloader
+from tcpd.daemon.reload import Reloader, ReloadResult
 from tcpd.daemon.running_services import RunningServices, is_own
 from tcpd.line.command import Command
 from tcpd.line.reply import CommandError, WrongArguments
@@ -164,7 +164,7 @@ class OperationCommands:
         )
 
     @staticmethod
-    def _result(outcome: Outcome, head: str) -> CommandResult:
+    def _result(outcome: ReloadResult, head: str) -> CommandResult:
         data = {"ok": outcome.ok, "lines": list(outcome.lines)}
         if outcome.ok:
             return CommandResult("\n".join(outcome.lines), data)

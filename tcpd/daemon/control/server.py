@@ -17,7 +17,7 @@ from tcpd.daemon.internal import Internal
 from tcpd.daemon.startup_environment import StartupEnvironment
 from tcpd.interfaces import IConnection, IContext
 from tcpd.line.builtin import help_, ping, quit_
-from tcpd.line.command import Command, CommandTable, Facts, PlainFacts
+from tcpd.line.command import Command, CommandTable, ConnectionFacts, PlainFacts
 from tcpd.line.factory import LineFactory
 from tcpd.line.protocol import LineProtocol
 from tcpd.line.reply import Reply
@@ -227,7 +227,7 @@ class ControlProtocol(LineProtocol):
         if hasattr(self, "_session"):
             super().connectionLost(reason)
 
-    def facts(self, connection: Any) -> Facts:
+    def facts(self, connection: Any) -> ConnectionFacts:
         """Return facts with the operator as peer, for the log."""
         who = "an operator" if self._operator is None else str(self._operator)
         return PlainFacts(self._shared.context.service, who)
