@@ -80,7 +80,7 @@ class _DirectoryCheck:
         if not self._look_into(section, key, directory, made, bind.path):
             return
         if os.path.lexists(bind.path) and not stat.S_ISSOCK(os.lstat(bind.path).st_mode):
-            why = "there is a file there that is not a socket; take it away"
+            why = "the file there is not a socket; remove it"
         else:
             why = _not_given(bind, self._environment.uid)
         if why:
@@ -163,7 +163,7 @@ def _not_given(bind: UnixSocket, uid: int) -> str:
     except ValueError as error:
         return str(error)
     if uid != 0 and owner != uid:
-        return f"it cannot be given to the user {bind.owner}, which takes root"
+        return f"it cannot be given to the user {bind.owner}, which requires root"
     if uid != 0 and group not in (os.getegid(), *os.getgroups()):
         return f"it cannot be given to the group {bind.group}, as the daemon is not in it"
     return ""

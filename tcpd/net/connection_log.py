@@ -113,7 +113,7 @@ class ConnectionLog:
         :param error: the system's error of a lost connection, or ``""``.
         """
         if end is End.PROXY_TIMEOUT:
-            self.header_failed(connection, "timeout", "it did not come in time")
+            self.header_failed(connection, "timeout", "it was not received in time")
         elif end in _MISBEHAVIOUR and not connection.client_unknown:
             since = self._happened(end, connection.address)
             if since is not None:

@@ -130,7 +130,7 @@ def _why(listener: Listener, error: Any) -> str:
     sentence = f"cannot listen on {listener}: {reason}"
     if isinstance(error, PermissionError) and isinstance(listener.bind, Address):
         return (
-            f"{sentence}; ports under 1024 take root (twistd -u USER gives it up again), "
+            f"{sentence}; ports below 1024 require root (twistd -u USER drops it after the start), "
             "CAP_NET_BIND_SERVICE, or a socket from systemd"
         )
     return sentence
@@ -193,7 +193,7 @@ def _adopted(bind: SystemdSocket, systemd: Mapping[str, Sequence[int]]) -> list[
         passed = ", ".join(sorted(systemd)) or "none"
         raise ListenError(
             f"cannot listen on {bind}: systemd passed no socket of this name (it passed: "
-            f"{passed}); FileDescriptorName= in the .socket unit names it, and twistd takes -n"
+            f"{passed}); FileDescriptorName= in the .socket unit names it, and twistd needs -n"
         )
     return [adopt(descriptor) for descriptor in systemd[bind.name]]
 
@@ -211,18 +211,20 @@ def _open_endpoint(reactor: Any, bind: EndpointString, factory: IProtocolFactory
         raise
     except Exception as error:  # endpoint parsers may be plugins
         raise ListenError(
-            f"cannot listen on {bind}: it is no endpoint of Twisted's: {error}"
+            f"cannot listen on {bind}: it is not a Twisted endpoint: {error}"
         ) from error
     listening.addBoth(results.append)
     if not results:
         listening.cancel()
-        raise ListenError(f"cannot listen on {bind}: it does not open at once, which tcpd needs")
+        raise ListenError(
+            f"cannot listen on {bind}: it does not open immediately, which tcpd requires"
+        )
     (result,) = results
     if isinstance(result, Failure):
         if result.check(OSError, CannotListenError):
             result.raiseException()
         raise ListenError(f"cannot listen on {bind}: {result.getErrorMessage()}")
     if not IListeningPort.providedBy(result):
-        raise ListenError(f"cannot listen on {bind}: it is no port that clients connect to")
+        raise ListenError(f"cannot listen on {bind}: it is not a listening port")
     port: IListeningPort = result
     return port

@@ -43,7 +43,7 @@ def set_permissions(address: UnixSocket) -> None:
             os.chown(address.path, owner, group)
     except PermissionError as error:
         if address.owner and owner != os.geteuid():
-            why = f"it cannot be given to the user {address.owner}, which takes root"
+            why = f"it cannot be given to the user {address.owner}, which requires root"
         else:
             why = f"it cannot be given to the group {address.group}, as the daemon is not in it"
         raise PermissionError(error.errno, why) from error
@@ -80,7 +80,7 @@ def make_private_directory(directory: str, owner: int | None) -> None:
     make_directory(directory, 0o700, owner)
     found = os.lstat(directory)
     if not stat.S_ISDIR(found.st_mode):
-        raise OSError(f"{directory} is no directory; take it away")
+        raise OSError(f"{directory} is not a directory; remove it")
     if found.st_uid != (os.geteuid() if owner is None else owner):
         raise OSError(f"{directory} belongs to another user")
     if stat.S_IMODE(found.st_mode) & 0o077:
@@ -107,7 +107,7 @@ def remove_stale_socket(path: str) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(found.st_mode):
-        raise OSError("there is a file there that is not a socket; take it away")
+        raise OSError("the file there is not a socket; remove it")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         try:

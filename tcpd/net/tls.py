@@ -191,8 +191,8 @@ def _contexts(loaded: Loaded, settings: TLSSettings) -> SSL.Context:
         if not any(id(pair) in key for key in made):
             raise SettingError(
                 "certificate",
-                f"{pair.file} would never be shown: certificates before it have all of its names, "
-                f"and {pair.key_type} keys too; take it out",
+                f"{pair.file} would never be selected: certificates before it have all of its "
+                f"names, and {pair.key_type} keys too; remove it",
             )
     if len(made) > 1:  # a callback slows each handshake down
 

@@ -96,7 +96,7 @@ def make_context(pairs: Sequence[Pair], loaded: Loaded, settings: TLSSettings) -
             _use(context, pair)
         except (SSL.Error, crypto.Error) as error:
             raise SettingError(
-                "certificate", f"{pair.file} is not taken by OpenSSL: {_reason(error)}"
+                "certificate", f"{pair.file} is rejected by OpenSSL: {_reason(error)}"
             ) from None
     if loaded.authorities:
         try:
@@ -104,7 +104,7 @@ def make_context(pairs: Sequence[Pair], loaded: Loaded, settings: TLSSettings) -
                 context.load_verify_locations(path)
         except SSL.Error as error:
             raise SettingError(
-                "client_ca", f"{settings.client_ca} is not taken by OpenSSL: {_reason(error)}"
+                "client_ca", f"{settings.client_ca} is rejected by OpenSSL: {_reason(error)}"
             ) from None
         required = settings.client_certificate == "required"
         context.set_verify(
@@ -139,4 +139,4 @@ def _in_memory(data: bytes) -> Iterator[str]:
 
 
 def _reason(error: Exception) -> str:
-    return "; ".join(reasons_of(error)) or "it does not say why"
+    return "; ".join(reasons_of(error)) or "no reason given"

@@ -91,7 +91,7 @@ class Exposed:
     def __str__(self) -> str:
         return (
             f"the private key in {self.file} can be read or written by every user of this system "
-            f"(mode {self.mode}); chmod o= takes that away"
+            f"(mode {self.mode}); chmod o= removes that"
         )
 
 
@@ -169,7 +169,7 @@ class _Reader:
             found = load_pem_private_key(data, None)
         except TypeError:
             raise SettingError(
-                key, f"{file} is protected by a passphrase, which nobody could type in; remove it"
+                key, f"{file} is protected by a passphrase; remove the passphrase"
             ) from None
         except (ValueError, UnsupportedAlgorithm) as error:
             raise SettingError(
@@ -258,7 +258,7 @@ def _own_key(file: str, public: Any, settings: TLSSettings, reader: _Reader) -> 
     key = reader.private_key("certificate", file)
     if key.public_key() != public:
         raise SettingError(
-            "certificate", f"{file} is not the key of the certificate in {file}, its first"
+            "certificate", f"{file} has a private key that is not the key of its first certificate"
         )
     return key
 

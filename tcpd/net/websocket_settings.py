@@ -77,8 +77,8 @@ def _parse_origins(text: str) -> tuple[str, ...]:
             found.append(_join(*split))
         else:
             raise ValueError(
-                f"{word!r} is not an origin; write SCHEME://HOST or SCHEME://HOST:PORT and nothing "
-                "behind it, like https://chat.example, or same, any or null"
+                f"{word!r} is not an origin; write SCHEME://HOST or SCHEME://HOST:PORT without "
+                "a path, such as https://chat.example, or same, any or null"
             )
     return tuple(dict.fromkeys(found))
 

@@ -102,7 +102,7 @@ def test_existing_file_that_is_not_a_socket_is_reported(place: Path, text: str) 
     path = place / "file"
     path.touch()
     (line,) = wrong(text.format(path=path))
-    assert line.endswith("there is a file there that is not a socket; take it away")
+    assert line.endswith("the file there is not a socket; remove it")
     (line,) = wrong(text.format(path=path / "below"))
     assert line.endswith(f"{path} is not a directory")
 
@@ -154,7 +154,7 @@ def test_socket_group_that_cannot_be_set(place: Path) -> None:
         (line,) = wrong(text.format(group=4_000_000))
         assert line.endswith("cannot be given to the group 4000000, as the daemon is not in it")
         (line,) = wrong(LISTENING.format(path=f"{place}/a owner=4000000"))
-        assert line.endswith("cannot be given to the user 4000000, which takes root")
+        assert line.endswith("cannot be given to the user 4000000, which requires root")
 
 
 def test_sockets_of_the_running_daemon_are_not_checked(place: Path) -> None:

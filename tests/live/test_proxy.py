@@ -301,7 +301,7 @@ def test_missing_header_is_logged_once_a_burst(start: Callable[[str], Daemon]) -
     ]
     assert [fault.split(": ", 1)[1] for fault in faults] == [
         "no-header: the first bytes are not those of a PROXY header (0 more since last logged)",
-        "timeout: it did not come in time (0 more since last logged)",
+        "timeout: it was not received in time (0 more since last logged)",
     ]
 
 

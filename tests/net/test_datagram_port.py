@@ -86,7 +86,7 @@ def harness() -> Iterator[Open]:
 
 
 def asked(harness: DatagramHarness, host: str) -> bytes:
-    """Send a request from a connected socket, which receives only from there, and return the reply."""
+    """Send a request from a connected socket, which receives only from its peer."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as client:
         client.settimeout(PATIENCE)

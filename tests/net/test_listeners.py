@@ -26,13 +26,13 @@ FACTORY: Any = Factory.forProtocol(Protocol)
 @pytest.mark.parametrize(
     ("description", "says"),
     [
-        ("frob:1", "no endpoint of Twisted's"),
-        ("tcp:x", "no endpoint of Twisted's"),
-        ("tcp", "no endpoint of Twisted's"),
-        ("systemd:domain=INET:index=7", "no endpoint of Twisted's"),  # an IndexError
+        ("frob:1", "not a Twisted endpoint"),
+        ("tcp:x", "not a Twisted endpoint"),
+        ("tcp", "not a Twisted endpoint"),
+        ("systemd:domain=INET:index=7", "not a Twisted endpoint"),  # an IndexError
         ("ssl:0:privateKey=/nonexistent", "No such file"),
         # StandardIO is not a listening port
-        ("stdio:", "no port that clients connect to"),
+        ("stdio:", "not a listening port"),
     ],
 )
 def test_invalid_endpoint_is_a_listen_error(

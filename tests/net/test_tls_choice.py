@@ -283,7 +283,7 @@ def test_certificate_never_selected_is_an_error(tmp_path: Path) -> None:
     b = certificates.make(tmp_path, "b", names=names[:1])
     error = complaint([a, b])
     assert error.key == "certificate"
-    assert error.text.startswith(f"{b.certificate_file} would never be shown")
+    assert error.text.startswith(f"{b.certificate_file} would never be selected")
 
 
 def test_unused_chain_is_an_error(tmp_path: Path) -> None:
@@ -303,7 +303,7 @@ def test_certificate_refused_by_openssl_is_an_error(tmp_path: Path) -> None:
     made = certificates.make(tmp_path, "a", key_type="short RSA")
     error = complaint([made])
     assert error.key == "certificate"
-    assert "is not taken by OpenSSL: ee key too small" in error.text
+    assert "is rejected by OpenSSL: ee key too small" in error.text
 
 
 # --- systemd credentials ---

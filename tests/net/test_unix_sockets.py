@@ -96,7 +96,7 @@ def test_socket_is_closed_if_chown_fails(tmp_path: Path, monkeypatch: pytest.Mon
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "chown", refuse)
-    with pytest.raises(PermissionError, match="to the user 4711, which takes root"):
+    with pytest.raises(PermissionError, match="to the user 4711, which requires root"):
         listen_unix(UnixSocket(str(tmp_path / "a"), 0o600, "4711"))
     with pytest.raises(PermissionError, match="to the group 4712, as the daemon is not in it"):
         listen_unix(UnixSocket(str(tmp_path / "b"), 0o600, "", "4712"))

@@ -37,7 +37,7 @@ def test_origins_are_normalized(text: str, origins: tuple[str, ...]) -> None:
     ["chat.example", "https://chat.example/", "https://*.example", "https://a@b", "https://bücher"],
 )
 def test_invalid_origin_is_an_error_with_an_example(text: str) -> None:
-    with pytest.raises(ValueError, match=r"like https://chat\.example, or same, any or null"):
+    with pytest.raises(ValueError, match=r"such as https://chat\.example, or same, any or null"):
         ORIGINS.parse(text)
 
 
