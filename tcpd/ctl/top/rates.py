@@ -7,7 +7,7 @@ lacks, and for a counter that went back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tcpd.ctl.top.sample import ConnectionSample, Sample, Service, Status
@@ -29,6 +29,9 @@ class Flow:
         """Bytes in both directions."""
         return _sum((self.bytes_in, self.bytes_out))
 
+
+#: The counters of a service that become rates, in the order of :class:`Flow`.
+_FLOW = ("accepted", "refused", "bytes_in", "bytes_out")
 
 #: The rates of earlier samples, oldest first: of all services together, and of each by its name.
 History = tuple[tuple[Flow, Mapping[str, Flow]], ...]
@@ -78,12 +81,8 @@ def compare(before: Sample | None, after: Sample) -> Snapshot:
     if before is not None and (_run(before) != _run(after) or before.at >= after.at):
         before = None
     services = _services(before, after)
-    flow = Flow(
-        _sum(row.flow.accepted for row in services if not row.service.own),
-        _sum(row.flow.refused for row in services if not row.service.own),
-        _sum(row.flow.bytes_in for row in services if not row.service.own),
-        _sum(row.flow.bytes_out for row in services if not row.service.own),
-    )
+    flows = [row.flow for row in services if not row.service.own]
+    flow = Flow(*(_sum(getattr(each, name) for each in flows) for name in _FLOW))
     connections = None if after.connections is None else _connections(before, after)
     return Snapshot(after.at, after.status, flow, services, connections, after.total)
 
@@ -107,17 +106,8 @@ def _services(before: Sample | None, after: Sample) -> tuple[ServiceRow, ...]:
 
     def row(service: Service) -> ServiceRow:
         old = known.get(service.name)
-
-        def rate(count: Callable[[Service], int]) -> Rate:
-            return _rate(None if old is None else count(old), count(service), seconds)
-
-        flow = Flow(
-            rate(lambda each: each.accepted),
-            rate(lambda each: each.refused),
-            rate(lambda each: each.bytes_in),
-            rate(lambda each: each.bytes_out),
-        )
-        return ServiceRow(service, flow)
+        counts = ((getattr(old, name, None), getattr(service, name)) for name in _FLOW)
+        return ServiceRow(service, Flow(*(_rate(*each, seconds) for each in counts)))
 
     return tuple(map(row, after.services))
 

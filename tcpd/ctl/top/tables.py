@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
-from tcpd.ctl.top.rates import ConnectionRow, Rate, ServiceRow, Snapshot
+from tcpd.ctl.top.rates import Rate, Snapshot
 from tcpd.ops.amounts import size, span
 
 #: The limit of a request for connections; the daemon allows no more.
@@ -67,103 +68,39 @@ def amount(rate: Rate) -> str:
     return "-" if rate is None else size(round(rate))
 
 
-def _protocol(row: ServiceRow) -> str:
-    return row.service.protocol
+def _optional(show: Callable[[Any], str]) -> Callable[[Any], str]:
+    return lambda value: "-" if value is None else show(value)
 
 
-def _of_service(heading: str, name: str, width: int, drop_rank: int = 0) -> Column:
-    """A number of a service."""
-    return Column(
-        heading,
-        lambda row: getattr(row.service, name),
-        lambda row: str(getattr(row.service, name)),
-        width,
-        drop_rank=drop_rank,
-    )
-
-
-def _in_flow(heading: str, name: str, show: Callable[[Rate], str], width: int) -> Column:
-    """A rate of a service."""
-    return Column(
-        heading,
-        lambda row: getattr(row.flow, name),
-        lambda row: show(getattr(row.flow, name)),
-        width,
-    )
-
-
-SERVICES = Table(
-    "services",
-    (
-        Column(
-            "SERVICE",
-            lambda row: row.service.name,
-            lambda row: row.service.name,
-            12,
-            is_text=True,
-            shrinks=True,
-        ),
-        Column("PROTOCOL", _protocol, _protocol, 9, is_text=True, shrinks=True, drop_rank=4),
-        Column(
-            "STATE",
-            lambda row: row.service.state,
-            lambda row: row.service.state,
-            8,
-            is_text=True,
-            drop_rank=3,
-        ),
-        _of_service("OPEN", "connections", 5),
-        _in_flow("NEW/S", "accepted", number, 5),
-        _in_flow("REF/S", "refused", number, 5),
-        _in_flow("IN/S", "bytes_in", amount, 4),
-        _in_flow("OUT/S", "bytes_out", amount, 5),
-        _of_service("ACCEPTED", "accepted", 8, drop_rank=6),
-        _of_service("REFUSED", "refused", 7, drop_rank=5),
-    ),
-    first=3,
-    rows=lambda snapshot: snapshot.services,
-)
-
-
-def _of_connection(
-    heading: str,
-    name: str,
-    width: int,
-    show: Callable[[Any], str] = str,
-    *,
-    is_text: bool = False,
-    shrinks: bool = False,
-    drop_rank: int = 0,
-    sort: str = "age",
+def _column(
+    heading: str, path: str, width: int, show: Callable[[Any], str] = str, **options: Any
 ) -> Column:
-    """A value of a connection."""
-    return Column(
-        heading,
-        lambda row: getattr(row.connection, name),
-        lambda row: show(getattr(row.connection, name)),
-        width,
-        is_text,
-        shrinks,
-        drop_rank,
-        sort,
-    )
+    """Make a column of an attribute of a row. :param path: such as ``service.name``."""
+    value = attrgetter(path)
+    return Column(heading, value, lambda row: show(value(row)), width, **options)
 
 
 def _number_of(id: str) -> int:
     return int(id) if id.isascii() and id.isdigit() else 0
 
 
-def _quiet(seconds: float | None) -> str:
-    return "-" if seconds is None else span(seconds)
-
-
-def _in(row: ConnectionRow) -> Rate:
-    return row.bytes_in
-
-
-def _out(row: ConnectionRow) -> Rate:
-    return row.bytes_out
-
+SERVICES = Table(
+    "services",
+    (
+        _column("SERVICE", "service.name", 12, is_text=True, shrinks=True),
+        _column("PROTOCOL", "service.protocol", 9, is_text=True, shrinks=True, drop_rank=4),
+        _column("STATE", "service.state", 8, is_text=True, drop_rank=3),
+        _column("OPEN", "service.connections", 5),
+        _column("NEW/S", "flow.accepted", 5, number),
+        _column("REF/S", "flow.refused", 5, number),
+        _column("IN/S", "flow.bytes_in", 4, amount),
+        _column("OUT/S", "flow.bytes_out", 5, amount),
+        _column("ACCEPTED", "service.accepted", 8, drop_rank=6),
+        _column("REFUSED", "service.refused", 7, drop_rank=5),
+    ),
+    first=3,
+    rows=lambda snapshot: snapshot.services,
+)
 
 CONNECTIONS = Table(
     "connections",
@@ -175,8 +112,8 @@ CONNECTIONS = Table(
             5,
             sort="new",
         ),
-        _of_connection("SERVICE", "service", 8, is_text=True, shrinks=True),
-        _of_connection("PEER", "peer", 15, is_text=True, shrinks=True),
+        _column("SERVICE", "connection.service", 8, is_text=True, shrinks=True),
+        _column("PEER", "connection.peer", 15, is_text=True, shrinks=True),
         # by id, not by age: ages are rounded, and rows of the same age would swap at each refresh
         Column(
             "AGE",
@@ -185,12 +122,12 @@ CONNECTIONS = Table(
             6,
             drop_rank=1,
         ),
-        _of_connection("QUIET", "quiet", 6, _quiet, drop_rank=3, sort="idle"),
-        Column("IN/S", _in, lambda row: amount(_in(row)), 4, sort="in"),
-        Column("OUT/S", _out, lambda row: amount(_out(row)), 5, sort="out"),
-        _of_connection("IN", "bytes_in", 4, size, drop_rank=2, sort="in"),
-        _of_connection("OUT", "bytes_out", 4, size, drop_rank=2, sort="out"),
-        _of_connection("TLS", "tls", 7, lambda tls: tls or "-", is_text=True, drop_rank=4),
+        _column("QUIET", "connection.quiet", 6, _optional(span), drop_rank=3, sort="idle"),
+        _column("IN/S", "bytes_in", 4, amount, sort="in"),
+        _column("OUT/S", "bytes_out", 5, amount, sort="out"),
+        _column("IN", "connection.bytes_in", 4, size, drop_rank=2, sort="in"),
+        _column("OUT", "connection.bytes_out", 4, size, drop_rank=2, sort="out"),
+        _column("TLS", "connection.tls", 7, _optional(str), is_text=True, drop_rank=4),
     ),
     first=3,
     rows=lambda snapshot: snapshot.connections or (),
