@@ -7,51 +7,15 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.address import IPv4Address, UNIXAddress
-from twisted.internet.testing import MemoryReactorClock, StringTransport
+from daemon.harness import Harness, settings
+from twisted.internet.address import UNIXAddress
+from twisted.internet.testing import StringTransport
 
-from tcpd.config import ini
-from tcpd.config.build import build
-from tcpd.config.settings import Settings
-from tcpd.daemon.compose import SECTIONS, make_daemon
 from tcpd.daemon.control.server import ControlFactory
-from tcpd.daemon.registry import Kinds
 from tcpd.daemon.startup_environment import StartupEnvironment
 from tcpd.line.testing import MemoryContext
 
-KINDS = Kinds([])
 NOW = 1_780_000_000.0
-
-
-class Port:
-    """Listening port of :class:`Reactor`."""
-
-    def __init__(self, factory: Any, number: int) -> None:
-        self.factory = factory
-        self.number = number
-
-    def getHost(self) -> IPv4Address:
-        return IPv4Address("TCP", "127.0.0.1", self.number)
-
-    def stopListening(self) -> None:
-        pass
-
-
-class Reactor(MemoryReactorClock):
-    """Memory reactor that keeps its ports by number."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.ports: dict[int, Port] = {}
-
-    def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> Any:
-        self.ports[port] = opened = Port(factory, port)
-        return opened
-
-    def turn(self, times: int = 1) -> None:
-        """Run the calls that are scheduled for the next turn."""
-        for _ in range(times):
-            self.advance(0)
 
 
 class OperatorTransport(StringTransport):
@@ -69,8 +33,8 @@ class OperatorTransport(StringTransport):
         return self._handle
 
 
-class Harness:
-    """A running daemon on a memory reactor.
+class OperatedDaemon(Harness):
+    """A running daemon with operators.
 
     :param text: its configuration; set :attr:`text` to change what a reload reads.
     :param state: the state directory.
@@ -78,36 +42,18 @@ class Harness:
 
     def __init__(self, text: str, state: Path | None = None, environ: Any = None) -> None:
         self.text = text
-        self.reactor = Reactor()
         self.now = NOW
         variables = {**(environ or {}), **({"STATE_DIRECTORY": str(state)} if state else {})}
-        # the configuration has no control socket: operators connect by control_factory()
-        self.daemon = make_daemon(
-            self.read(),
-            KINDS,
-            self.reactor,
-            lambda: self.now,
-            read=self.read,
+        super().__init__(
+            self._whole(),
+            wall_clock=lambda: self.now,
+            read=lambda: settings(self._whole()),
             environment=StartupEnvironment(variables, 0),
         )
-        self.services = self.daemon.running_services
-        self.daemon.privilegedStartService()
-        self.daemon.startService()
 
-    def read(self) -> Settings:
-        head = "[tcpd]\ncontrol = none\n"
-        document, errors = ini.read("/etc/x.ini", head + self.text)
-        assert not errors
-        return build(document, KINDS, SECTIONS)
-
-    def connect(self, number: int, host: str = "192.0.2.1") -> tuple[Any, StringTransport]:
-        """Connect a client to a port by its number."""
-        address = IPv4Address("TCP", host, 4711)
-        protocol = self.reactor.ports[number].factory.buildProtocol(address)
-        transport = StringTransport(peerAddress=address)
-        if protocol is not None:
-            protocol.makeConnection(transport)
-        return protocol, transport
+    def _whole(self) -> str:
+        # without a control socket: operators connect by control_factory()
+        return f"[tcpd]\ncontrol = none\n{self.text}"
 
     def control_factory(self, context: MemoryContext) -> ControlFactory:
         """Make the factory of the control socket."""
@@ -124,10 +70,10 @@ class Harness:
 class Operator:
     """An operator's connection to the control protocol."""
 
-    def __init__(self, harness: Harness, factory: ControlFactory | None = None) -> None:
-        self.harness = harness
-        self.context = MemoryContext(clock=harness.reactor)
-        self.factory = factory or harness.control_factory(self.context)
+    def __init__(self, daemon: OperatedDaemon, factory: ControlFactory | None = None) -> None:
+        self.daemon = daemon
+        self.context = MemoryContext(clock=daemon.reactor)
+        self.factory = factory or daemon.control_factory(self.context)
         self.sockets = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self.transport = OperatorTransport(self.sockets[0])
         self.protocol: Any = self.factory.buildProtocol(None)

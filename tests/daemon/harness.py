@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,11 @@ class Reactor(MemoryReactorClock):
         factory.doStart()
         return self.open_port("tcp", port, factory, interface)
 
+    def turn(self, times: int = 1) -> None:
+        """Run the calls that are scheduled for the next turn."""
+        for _ in range(times):
+            self.advance(0)
+
     def open_datagrams(self, listener: Listener, server: Datagrams) -> Any:
         place: Any = listener.bind
         return self.open_port("udp", place.port, server, place.host)
@@ -83,12 +89,18 @@ class Harness:
     """A running daemon."""
 
     def __init__(
-        self, text: str, directory: Path = Path("/etc"), *, start: bool = True, **more: Any
+        self,
+        text: str,
+        directory: Path = Path("/etc"),
+        *,
+        start: bool = True,
+        wall_clock: Callable[[], float] = lambda: 0.0,
+        **more: Any,
     ) -> None:
         self.directory = directory
         self.reactor = Reactor()
         self.daemon = make_daemon(
-            settings(text, directory), KINDS, self.reactor, lambda: 0.0, **more
+            settings(text, directory), KINDS, self.reactor, wall_clock, **more
         )
         self.services = self.daemon.running_services
         if start:
@@ -102,12 +114,14 @@ class Harness:
     def open(self) -> set[str]:
         return {f"{kind} {host}:{number}" for kind, host, number in self.reactor.ports}
 
-    def connect(self, number: int) -> tuple[Any, StringTransport]:
+    def connect(self, number: int, host: str = "192.0.2.1") -> tuple[Any, StringTransport]:
+        """Connect a client to a port of 127.0.0.1; the connection is ``None`` if it is refused."""
         factory = self.reactor.ports["tcp", "127.0.0.1", number].factory
-        address = IPv4Address("TCP", "192.0.2.1", 4711)
+        address = IPv4Address("TCP", host, 4711)
         connection = factory.buildProtocol(address)
         transport = StringTransport(peerAddress=address)
-        connection.makeConnection(transport)
+        if connection is not None:
+            connection.makeConnection(transport)
         return connection, transport
 
 

@@ -12,7 +12,7 @@ from amounts import examples
 from conftest import LoggedFailures
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from operating import NOW, Harness
+from operating import NOW, OperatedDaemon
 from twisted.internet.error import ConnectionDone
 from twisted.logger import capturedLogs, globalLogPublisher
 from twisted.python.failure import Failure
@@ -36,11 +36,11 @@ CONFIG = (
 
 
 @pytest.fixture
-def harness() -> Harness:
-    return Harness(CONFIG)
+def harness() -> OperatedDaemon:
+    return OperatedDaemon(CONFIG)
 
 
-def test_commands_of_the_control_service(harness: Harness) -> None:
+def test_commands_of_the_control_service(harness: OperatedDaemon) -> None:
     """CommandTable of OPERATOR commands only plus HELP, PING, QUIT."""
     operator = harness.operator()
     assert operator.greeting.startswith("220 ")
@@ -55,7 +55,7 @@ def test_commands_of_the_control_service(harness: Harness) -> None:
         assert operator.ask(f"HELP {name}").startswith("214-")
 
 
-def test_status(harness: Harness) -> None:
+def test_status(harness: OperatedDaemon) -> None:
     operator = harness.operator()
     harness.connect(1)
     harness.reactor.advance(90)
@@ -66,7 +66,7 @@ def test_status(harness: Harness) -> None:
     assert "running        1m30s, since" in operator.ask("STATUS")
 
 
-def test_json_argument_is_first_or_last(harness: Harness) -> None:
+def test_json_argument_is_first_or_last(harness: OperatedDaemon) -> None:
     operator = harness.operator()
     assert operator.ask("BANS json") == operator.ask("bans JSON")
     assert operator.ask("CONNECTIONS LIMIT=1 json").startswith('250 {"total"')
@@ -75,7 +75,7 @@ def test_json_argument_is_first_or_last(harness: Harness) -> None:
     assert reply["ban"]["reason"] == "sends me json"
 
 
-def test_services_show_state_and_counters(harness: Harness) -> None:
+def test_services_show_state_and_counters(harness: OperatedDaemon) -> None:
     operator = harness.operator()
     harness.connect(1)
     line, chat = operator.json("SERVICES")["services"]
@@ -86,7 +86,7 @@ def test_services_show_state_and_counters(harness: Harness) -> None:
     )
 
 
-def test_connections_limit_sort_and_filter(harness: Harness) -> None:
+def test_connections_limit_sort_and_filter(harness: OperatedDaemon) -> None:
     operator = harness.operator()
     for number in range(1, 5):
         harness.connect(1, f"192.0.2.{number}")
@@ -109,7 +109,7 @@ def test_connections_limit_sort_and_filter(harness: Harness) -> None:
         assert operator.ask(f"CONNECTIONS {wrong}").startswith("501-")
 
 
-def test_one_connection(harness: Harness) -> None:
+def test_one_connection(harness: OperatedDaemon) -> None:
     operator = harness.operator()
     harness.connect(1)
     harness.reactor.pump([37.5, 37.5])  # an eighth of `stalled` each
@@ -119,7 +119,7 @@ def test_one_connection(harness: Harness) -> None:
     assert operator.ask("CONNECTION 9") == "550 there is no connection 9; it may have ended"
 
 
-def test_kicked_client_gets_a_message_of_its_protocol(harness: Harness) -> None:
+def test_kicked_client_gets_a_message_of_its_protocol(harness: OperatedDaemon) -> None:
     operator = harness.operator()
     _, transport = harness.connect(1)
     assert operator.ask("KICK 1 far too loud") == "250 1 connection ended"
@@ -128,7 +128,7 @@ def test_kicked_client_gets_a_message_of_its_protocol(harness: Harness) -> None:
     assert transport.disconnecting
 
 
-def test_kick_of_a_network_is_split_into_batches(harness: Harness) -> None:
+def test_kick_of_a_network_is_split_into_batches(harness: OperatedDaemon) -> None:
     operator = harness.operator()
     transports = [harness.connect(1, f"192.0.2.{number}")[1] for number in range(90)]
     _, other = harness.connect(1, "198.51.100.1")
@@ -169,7 +169,7 @@ def test_mass_kick_is_spread_over_reactor_turns() -> None:
 # --- bans ---
 
 
-def test_ban_closes_and_refuses_connections_until_it_expires(harness: Harness) -> None:
+def test_ban_closes_and_refuses_connections_until_it_expires(harness: OperatedDaemon) -> None:
     operator = harness.operator()
     connection, transport = harness.connect(1)
     reply = operator.ask("BAN 192.0.2.0/24 1h far too loud")
@@ -193,7 +193,7 @@ def test_ban_closes_and_refuses_connections_until_it_expires(harness: Harness) -
 
 
 @pytest.mark.parametrize("slip", ["1week", "99999999999d", "1.5", "3x too loud"])
-def test_invalid_duration_of_a_ban_is_rejected(harness: Harness, slip: str) -> None:
+def test_invalid_duration_of_a_ban_is_rejected(harness: OperatedDaemon, slip: str) -> None:
     """BAN network [duration] [reason]: without a duration the ban would be permanent."""
     operator = harness.operator()
     assert operator.ask(f"BAN 192.0.2.1 {slip}").startswith("501-")
@@ -202,12 +202,12 @@ def test_invalid_duration_of_a_ban_is_rejected(harness: Harness, slip: str) -> N
 
 
 def test_bans_survive_a_restart(tmp_path: Path) -> None:
-    first = Harness(CONFIG, tmp_path / "state").operator()
+    first = OperatedDaemon(CONFIG, tmp_path / "state").operator()
     assert first.json("BAN 192.0.2.1 in the way")["kept"] is True
     first.ask("BAN 198.51.100.0/24 1d")
     first.ask("BAN 203.0.113.1 1s")
     assert first.ask("UNBAN 198.51.100.0/24") == "250 198.51.100.0/24 is no longer banned"
-    again = Harness(CONFIG, tmp_path / "state")
+    again = OperatedDaemon(CONFIG, tmp_path / "state")
     again.now += 5
     (ban,) = again.operator().json("BANS")["bans"]
     assert (ban["network"], ban["until"], ban["reason"]) == ("192.0.2.1/32", None, "in the way")
@@ -217,7 +217,7 @@ def test_bans_survive_a_restart(tmp_path: Path) -> None:
     assert file.parent.stat().st_mode & 0o777 == 0o700
 
 
-def test_unban_needs_the_banned_network(harness: Harness) -> None:
+def test_unban_needs_the_banned_network(harness: OperatedDaemon) -> None:
     operator = harness.operator()
     operator.ask("BAN 192.0.2.0/24")
     assert operator.ask("UNBAN 192.0.2.1") == (
@@ -244,11 +244,11 @@ def test_unreadable_bans_stop_the_start(tmp_path: Path, text: str) -> None:
     """Banned clients must not be accepted because of an error."""
     (tmp_path / "bans.json").write_text(text)
     with pytest.raises(BanFileError, match="cannot be read"):
-        Harness(CONFIG, tmp_path)
+        OperatedDaemon(CONFIG, tmp_path)
 
 
 def test_ban_that_cannot_be_saved_applies(tmp_path: Path, logged_failures: LoggedFailures) -> None:
-    harness = Harness(CONFIG, tmp_path / "state")
+    harness = OperatedDaemon(CONFIG, tmp_path / "state")
     (tmp_path / "state" / "bans.json.new").mkdir()
     reply = harness.operator().ask("BAN 192.0.2.1")
     assert "it will not survive a restart" in reply
@@ -265,7 +265,7 @@ def test_missing_ban_file_means_no_bans(tmp_path: Path) -> None:
 # --- reload, log, drain ---
 
 
-def test_reload_replies_with_the_lines_of_the_log(harness: Harness) -> None:
+def test_reload_replies_with_the_lines_of_the_log(harness: OperatedDaemon) -> None:
     operator = harness.operator()
     assert operator.ask("RELOAD") == "250 nothing has changed"
     harness.text = CONFIG + "[policy:default]\nper_address = 3\n"
@@ -275,7 +275,7 @@ def test_reload_replies_with_the_lines_of_the_log(harness: Harness) -> None:
 
 
 def test_refused_reload_reports_all_errors(
-    harness: Harness, logged_failures: LoggedFailures
+    harness: OperatedDaemon, logged_failures: LoggedFailures
 ) -> None:
     operator = harness.operator()
     harness.text = CONFIG + "[policy:default]\nper_address = 0\nunsent = x\n"
@@ -288,17 +288,17 @@ def test_refused_reload_reports_all_errors(
     logged_failures.expect("reload refused", 4)
 
 
-def test_check_changes_nothing(harness: Harness) -> None:
+def test_check_changes_nothing(harness: OperatedDaemon) -> None:
     operator = harness.operator()
     assert operator.ask("CHECK") == "250 nothing is wrong"
     harness.text = CONFIG + "[tls:a]\ncertificate = /gone.pem\n"
     assert operator.ask("CHECK").startswith("550 /etc/x.ini:10: [tls:a] certificate: /gone.pem ")
     harness.text = CONFIG.replace(":1", ":9")
     assert operator.ask("CHECK") == "250 nothing is wrong"
-    assert list(harness.reactor.ports) == [1, 2]
+    assert harness.open == {"tcp 127.0.0.1:1", "tcp 127.0.0.1:2"}
 
 
-def test_the_log_level(harness: Harness) -> None:
+def test_the_log_level(harness: OperatedDaemon) -> None:
     operator = harness.operator()
     assert operator.ask("LOG") == "250 the log level is info"
     assert operator.ask("LOG debug") == "250 the log level is debug"
@@ -306,7 +306,7 @@ def test_the_log_level(harness: Harness) -> None:
     assert operator.ask("LOG loud").startswith("501-'loud' is not a log level")
 
 
-def test_drained_service_is_closed_until_resumed(harness: Harness) -> None:
+def test_drained_service_is_closed_until_resumed(harness: OperatedDaemon) -> None:
     operator = harness.operator()
     connection, transport = harness.connect(1)
     assert operator.ask("DRAIN line") == (
@@ -334,7 +334,7 @@ def test_drained_service_is_closed_until_resumed(harness: Harness) -> None:
     assert operator.ask("DRAIN gone").startswith("550 there is no service gone")
 
 
-def test_reload_may_remove_a_drained_service(harness: Harness) -> None:
+def test_reload_may_remove_a_drained_service(harness: OperatedDaemon) -> None:
     operator = harness.operator()
     operator.ask("DRAIN line")
     harness.text = CONFIG[CONFIG.index("[service:chat]") :]
@@ -344,7 +344,7 @@ def test_reload_may_remove_a_drained_service(harness: Harness) -> None:
     assert operator.ask("RELOAD") == "250 service line: added"
 
 
-def test_rooms_and_limits(harness: Harness) -> None:
+def test_rooms_and_limits(harness: OperatedDaemon) -> None:
     operator = harness.operator()
     ann, _ = harness.connect(2)
     ann.dataReceived(b"ann\n/join #tea\n/topic \x1b[2Jhot\n")
@@ -360,7 +360,7 @@ def test_rooms_and_limits(harness: Harness) -> None:
 # --- events ---
 
 
-def test_events_are_sent_until_the_client_sends_anything(harness: Harness) -> None:
+def test_events_are_sent_until_the_client_sends_anything(harness: OperatedDaemon) -> None:
     operator = harness.operator()
     other = harness.operator()
     assert operator.ask("EVENTS").startswith("250-events follow")
@@ -376,7 +376,7 @@ def test_events_are_sent_until_the_client_sends_anything(harness: Harness) -> No
     assert operator.received() == ""
 
 
-def test_follower_that_does_not_read_does_not_affect_others(harness: Harness) -> None:
+def test_follower_that_does_not_read_does_not_affect_others(harness: OperatedDaemon) -> None:
     stuck = harness.operator()
     stuck.ask("EVENTS")
     stuck.protocol.pauseProducing()
@@ -398,7 +398,7 @@ def test_follower_that_does_not_read_does_not_affect_others(harness: Harness) ->
 # --- authorization ---
 
 
-def test_changes_are_logged_with_the_operator(harness: Harness) -> None:
+def test_changes_are_logged_with_the_operator(harness: OperatedDaemon) -> None:
     seen: list[Any] = []
 
     def observe(event: Any) -> None:
@@ -434,7 +434,7 @@ def test_peer_credentials_are_checked(
 
 
 def test_refused_peer_gets_a_message_and_is_counted(
-    harness: Harness, monkeypatch: pytest.MonkeyPatch
+    harness: OperatedDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tcpd.daemon.control.server.may_operate", lambda peer, group: False)
     stranger = harness.operator()
@@ -456,7 +456,9 @@ def test_refused_peer_gets_a_message_and_is_counted(
     slow.protocol.connectionLost(Failure(ConnectionDone()))
 
 
-def test_refused_connections_are_limited(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused_connections_are_limited(
+    harness: OperatedDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Unauthorized peers cannot fill the socket, even if the file's mode allows them to connect."""
     monkeypatch.setattr("tcpd.daemon.control.server.may_operate", lambda peer, group: False)
     with capturedLogs() as logged:
@@ -490,7 +492,7 @@ WORDS = st.sampled_from(ANY.split())
     )
 )
 def test_random_input_does_not_stop_the_daemon(lines: list[bytes]) -> None:
-    harness = Harness(CONFIG)
+    harness = OperatedDaemon(CONFIG)
     operator = harness.operator()
     harness.connect(1)
     operator.protocol.dataReceived(b"\n".join(lines) + b"\n")
@@ -508,7 +510,7 @@ def test_tables() -> None:
     assert table(["A", ">B"], [("long", 1), ("x", 22)]) == "A      B\nlong   1\nx     22"
 
 
-def test_control_socket_belongs_to_the_daemons_user(harness: Harness) -> None:
+def test_control_socket_belongs_to_the_daemons_user(harness: OperatedDaemon) -> None:
     """reference/control.rst: it belongs to the daemon's user and group."""
     environment = StartupEnvironment({}, 0, owner=123, group=456)
     for group, wanted in (("", "456"), ("adm", "adm")):

@@ -8,21 +8,19 @@ import select
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import reactors
 from twisted.logger import LogEvent, globalLogPublisher
 
 from tcpd.config.settings import PolicySettings
+from tcpd.line.testing import MemoryContext
 from tcpd.net.layer import ConnectionLayer
 from tcpd.net.listener_options import PLAIN
 from tcpd.net.turns import TurnScheduler, work_queue
 from tcpd.ops.catalogue import EVENT_ID
-from tcpd.ops.counters import ServiceCounters
 from tcpd.policy.admission import ConnectionCount
 from tcpd.policy.reasons import End
-from tcpd.policy.workqueue import WorkQueue
 from tcpd.relay.exec import ExecFactory
 from tcpd.relay.exec_settings import COMMAND, ExecSettings
 
@@ -33,31 +31,19 @@ PATIENCE = 30.0
 USER = "root" if os.geteuid() == 0 else ""
 
 
-@dataclass
-class Context:
-    """The part of :class:`tcpd.interfaces.IContext` that exec uses."""
-
-    reactor: Any
-    service: str = "program"
-    server_name: str = "here.example"
-    uid: int = field(default_factory=os.geteuid)
-    counters: ServiceCounters = field(default_factory=ServiceCounters)
-    work: WorkQueue = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.work = work_queue(self.reactor)
-
-    @property
-    def clock(self) -> Any:
-        return self.reactor
-
-
 class Harness:
     """The service and its clients."""
 
     def __init__(self, reactor: Any, command: str, connections: int = 1000, **keys: Any) -> None:
         self.reactor = reactor
-        self.context = Context(reactor)
+        self.context = MemoryContext(
+            service="program",
+            server_name="here.example",
+            clock=reactor,
+            reactor=reactor,
+            uid=os.geteuid(),
+            work=work_queue(reactor),
+        )
         context: Any = self.context
         settings = ExecSettings(command=COMMAND.parse(command), **{"user": USER, **keys})
         self.factory = ExecFactory(settings, context)

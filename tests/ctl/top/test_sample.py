@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from operating import Harness
+from operating import OperatedDaemon
 
 from tcpd.ctl.client import Answer, Unreachable
 from tcpd.ctl.top.sample import take
@@ -90,7 +90,7 @@ def test_refusal_raises_unreachable_with_the_daemons_text() -> None:
 class InMemory:
     """A daemon in memory behind its control protocol."""
 
-    def __init__(self, harness: Harness) -> None:
+    def __init__(self, harness: OperatedDaemon) -> None:
         self._operator = harness.operator()
 
     def ask(self, request: str) -> Answer:
@@ -100,7 +100,7 @@ class InMemory:
 
 @pytest.mark.usefixtures("listeners_in_memory")
 def test_daemon_sends_every_field() -> None:
-    harness = Harness("[service:echo]\nprotocol = echo\nlisten = 127.0.0.1:7\n")
+    harness = OperatedDaemon("[service:echo]\nprotocol = echo\nlisten = 127.0.0.1:7\n")
     harness.connect(7)
     sample = take(InMemory(harness), 0.0, "CONNECTIONS json SORT=in LIMIT=1000")
     assert [each.name for each in sample.services] == ["echo"]
