@@ -61,7 +61,7 @@ class _Plan:
                 self.opened.append(self.unit.open(listener, server))
                 continue
             except ListenError as error:
-                in_the_way = [port for port in spare if port.stands_in_the_way_of(listener)]
+                in_the_way = [port for port in spare if port.overlaps(listener)]
                 # other errors would occur again, and also when the ports are restored
                 if not in_the_way or not error.in_use:
                     raise
@@ -147,7 +147,7 @@ class Reconfiguration:
             store.in_use = known
             raise self._undo(error) from error
         swapped = [name for name in certificates if name in known]
-        others = {name: not known[name].shows_the_same(certificates[name]) for name in swapped}
+        others = {name: not known[name].same_certificates(certificates[name]) for name in swapped}
         changed = store.use(certificates)
         renewed = [
             f"tls {name}: {'certificate' if others[name] else 'settings'} swapped"

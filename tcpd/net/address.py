@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IAddress
 from tcpd.policy.addresses import IPAddress, plain_address
 
 
-def plain_endpoint_address(address: IAddress) -> IAddress:
+def unmap_ipv4(address: IAddress) -> IAddress:
     """Convert an IPv4-mapped address (``::ffff:192.0.2.1``) to IPv4; return others unchanged."""
     if isinstance(address, IPv6Address) and address.host.startswith("::ffff:"):
         plain = plain_address(address.host)
@@ -21,7 +21,7 @@ def plain_endpoint_address(address: IAddress) -> IAddress:
     return address
 
 
-def at(address: IPAddress) -> IPv4Address | IPv6Address:
+def address_without_port(address: IPAddress) -> IPv4Address | IPv6Address:
     """Convert an IP address to an address of Twisted's, with port 0."""
     if address.version == 4:
         return IPv4Address("TCP", str(address), 0)
@@ -35,7 +35,7 @@ def ip_of(address: IAddress) -> IPAddress | None:
     return None
 
 
-def shown(address: IAddress) -> str:
+def format_address(address: IAddress) -> str:
     """Format an address for logs: ``192.0.2.1:4711``, ``[2001:db8::1]:4711``, ``unix``."""
     if isinstance(address, IPv4Address):
         return f"{address.host}:{address.port}"

@@ -24,7 +24,7 @@ from twisted.python.failure import Failure
 
 from tcpd.handshake.facts import Facts
 from tcpd.interfaces import IFarewell
-from tcpd.net.address import at, ip_of, shown
+from tcpd.net.address import address_without_port, format_address, ip_of
 from tcpd.net.connection_facts import connection_facts, socket_of
 from tcpd.net.connection_service import ConnectionService
 from tcpd.net.credentials import Credentials
@@ -146,7 +146,7 @@ class Connection(BottomTransport):
 
     @property
     def peer(self) -> str:
-        return shown(self._endpoint_address)
+        return format_address(self._endpoint_address)
 
     @property
     def kind(self) -> str | None:
@@ -247,7 +247,7 @@ class Connection(BottomTransport):
             self.layer.log.started(self)
         self.build_protocol(self)
 
-    def identified(self, client: IAddress) -> bytes | None:
+    def set_client(self, client: IAddress) -> bytes | None:
         """Set the client's address from a PROXY header. Called by the pipeline.
 
         :return: ``None`` if the client is admitted, else the refusal to send, which may be empty.
@@ -298,7 +298,7 @@ class Connection(BottomTransport):
         refusal = self.layer.readmit(self, address)
         if refusal is None:
             self.address = address
-            self._endpoint_address = at(address)
+            self._endpoint_address = address_without_port(address)
         return refusal
 
     def refuse(self, reason: Refusal) -> None:
@@ -342,7 +342,7 @@ class Connection(BottomTransport):
                 self._end, why = fault.end, fault.reason
             elif why or not (
                 isinstance(reason.value, ConnectionDone)
-                or (pipeline is not None and pipeline.had_ended(reason))
+                or (pipeline is not None and pipeline.had_ended_orderly(reason))
             ):
                 self._end = End.LOST
             else:

@@ -74,7 +74,7 @@ class ConnectionLog:
         :param peer: the client's address as text.
         :param address: its address; ``None`` on a UNIX socket.
         """
-        since = self._happened(refusal, None if refusal in _NOT_BY_ADDRESS else address)
+        since = self._since_last_logged(refusal, None if refusal in _NOT_BY_ADDRESS else address)
         if since is not None:
             catalogue.CONNECTION_REFUSED.emit(
                 self._log, service=self._service, peer=peer, refusal=str(refusal), since=since
@@ -86,7 +86,7 @@ class ConnectionLog:
         :param fault: the error as a word, for programs.
         :param sentence: the error as a sentence.
         """
-        since = self._happened(f"proxy {fault}", connection.address)
+        since = self._since_last_logged(f"proxy {fault}", connection.address)
         if since is not None:
             catalogue.PROXY_FAILED.emit(
                 self._log,
@@ -115,7 +115,7 @@ class ConnectionLog:
         if end is End.PROXY_TIMEOUT:
             self.header_failed(connection, "timeout", "it was not received in time")
         elif end in _MISBEHAVIOUR and not connection.client_unknown:
-            since = self._happened(end, connection.address)
+            since = self._since_last_logged(end, connection.address)
             if since is not None:
                 catalogue.CONNECTION_MISBEHAVED.emit(
                     self._log,
@@ -126,7 +126,7 @@ class ConnectionLog:
                     since=since,
                 )
         elif end is End.TLS_REFUSED and not connection.client_unknown:
-            since = self._happened(why, None)
+            since = self._since_last_logged(why, None)
             if since is not None:
                 catalogue.TLS_REFUSED.emit(
                     self._log,
@@ -156,7 +156,7 @@ class ConnectionLog:
             error=f", error: {error}" if error else "",
         )
 
-    def _happened(self, word: str, address: IPAddress | None) -> int | None:
+    def _since_last_logged(self, word: str, address: IPAddress | None) -> int | None:
         """See :meth:`tcpd.policy.log_throttle.LogThrottle.record`."""
         now = self._clock.seconds()
         key = None if address is None else limit_key(address, self.ipv6_prefix)

@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IAddress, IListeningPort, IReadDescripto
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tcpd.net.address import shown, socket_address
+from tcpd.net.address import format_address, socket_address
 from tcpd.net.datagram import Datagrams
 from tcpd.net.sockets import IP_PKTINFO, enable_pktinfo
 
@@ -107,7 +107,7 @@ class DatagramPort:
             self._socket.close()
 
     def __repr__(self) -> str:
-        where = shown(self.getHost()) if self._open else "closed"
+        where = format_address(self.getHost()) if self._open else "closed"
         return f"<{type(self).__name__} {where}>"
 
     def getHost(self) -> IAddress:

@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from tcpd.config.settings import PolicySettings
 from tcpd.handshake.facts import Absence
 from tcpd.interfaces import IRefusing
-from tcpd.net.address import at, ip_of, plain_endpoint_address, shown, socket_address
+from tcpd.net.address import address_without_port, format_address, ip_of, socket_address, unmap_ipv4
 from tcpd.net.connection import Connection
 from tcpd.net.connection_log import ConnectionLog
 from tcpd.net.handshake_capture import NOT_CAPTURED, read_handshake
@@ -176,7 +176,7 @@ class ConnectionLayer:
         :param options: of the listener.
         :return: ``None`` to close the connection at once.
         """
-        address = plain_endpoint_address(address)
+        address = unmap_ipv4(address)
         ip = ip_of(address)
         refusal = self._admit(ip, options.proxies)
         if refusal is not None:
@@ -196,7 +196,7 @@ class ConnectionLayer:
         :param options: of the listener.
         :param turns: schedules the flushes of the connection.
         """
-        endpoint_address = plain_endpoint_address(socket_address(address))
+        endpoint_address = unmap_ipv4(socket_address(address))
         # faster than ip_of
         ip = plain_address(address[0]) if address.__class__ is tuple else None
         refusal = self._admit(ip, options.proxies)
@@ -218,7 +218,7 @@ class ConnectionLayer:
 
     def refuse_socket(self, sock: socket.socket, address: Any, options: ListenerOptions) -> None:
         """Refuse a client because the process is out of descriptors. Called by the port."""
-        endpoint_address = plain_endpoint_address(socket_address(address))
+        endpoint_address = unmap_ipv4(socket_address(address))
         message = self._refuse(Refusal.NO_DESCRIPTOR, endpoint_address, options)
         self._send_and_close(sock, message)
 
@@ -241,7 +241,7 @@ class ConnectionLayer:
     def _admit(self, ip: IPAddress | None, proxies: Proxies | None) -> Refusal | None:
         if proxies is None:
             return self._admission.admit(ip)
-        return self._admission.take_place() if proxies.trust(ip) else Refusal.UNTRUSTED_PROXY
+        return self._admission.take_place() if proxies.trusts(ip) else Refusal.UNTRUSTED_PROXY
 
     def identify(self, connection: Connection) -> bytes | None:
         """Admit or refuse the client that a PROXY header names. Called by its connection.
@@ -265,7 +265,7 @@ class ConnectionLayer:
             return None
         refusal = self._admission.identify(address)
         if refusal is not None:
-            self._refuse(refusal, at(address), PLAIN)
+            self._refuse(refusal, address_without_port(address), PLAIN)
             return refusal
         self._admission.forget(connection.counted_address)
         connection.counted_address = address
@@ -354,7 +354,7 @@ class ConnectionLayer:
         :return: the refusal to send; empty if the protocol has none or the client expects TLS.
         """
         self.counters.refused[refusal] += 1
-        self.log.refused(refusal, shown(address), ip_of(address))
+        self.log.refused(refusal, format_address(address), ip_of(address))
         if options.tls is None and options.websocket:
             return text_response(503, f"{refusal.sentence.capitalize()}.")
         if options.tls is None and IRefusing.providedBy(self.factory):

@@ -68,7 +68,7 @@ class PipelineConnection(BottomTransport, ConnectionView, Protocol):
     @property
     def closing(self) -> bool: ...
 
-    def identified(self, client: IAddress) -> bytes | None: ...
+    def set_client(self, client: IAddress) -> bytes | None: ...
 
     def mark_protocol_start(self, bytes_before: int) -> None: ...
 
@@ -130,7 +130,7 @@ class Pipeline:
         connection.mark_protocol_start(connection.bytes_in - len(rest))
         # with version 1, a health check names the proxy's own address as the client
         if client is not None and client != proxy:
-            refusal = connection.identified(client)
+            refusal = connection.set_client(client)
             if refusal is not None:
                 connection.record_end(End.REFUSED)
                 if refusal:
@@ -164,7 +164,7 @@ class Pipeline:
     def _begin_tls(self, certificates: Certificates) -> TLSLayer:
         connection = self._connection
         connection.abort_after(connection.layer.policy.handshake, End.TLS_TIMEOUT)
-        make = partial(_accepting, certificates)
+        make = partial(_server_connection, certificates)
         self._tls_layer = layer = TLSLayer(connection, make, self, connection.layer.work)
         connection.inner = layer
         return layer
@@ -218,7 +218,7 @@ class Pipeline:
         self.tls = tls_facts_of(handle)
         connection.layer.counters.tls[self.tls.version] += 1
         if not connection.has_protocol:
-            connection.mark_protocol_start(-1 if layer.has_more() else connection.bytes_in)
+            connection.mark_protocol_start(-1 if layer.has_input() else connection.bytes_in)
             self._build_on(layer)
 
     def input_ended(self) -> None:
@@ -264,13 +264,13 @@ class Pipeline:
         """OpenSSL's reason for the end of TLS; ``""`` for an orderly end."""
         return "" if self._tls_layer is None else self._tls_layer.error
 
-    def had_ended(self, reason: Failure) -> bool:
+    def had_ended_orderly(self, reason: Failure) -> bool:
         """Whether a connection lost by ``reason`` had ended before in an orderly way.
 
         Some clients reset the connection when they receive close_notify.
         """
         layer = self._tls_layer
-        return layer is not None and layer.has_ended and bool(reason.check(ConnectionLost))
+        return layer is not None and layer.close_notify_sent and bool(reason.check(ConnectionLost))
 
     def close(self) -> None:
         """Drop the stages after the end of the connection; :attr:`proxy` and :attr:`tls` stay."""
@@ -279,7 +279,7 @@ class Pipeline:
         self._header = self._tls_layer = self._websocket = None
 
 
-def _accepting(certificates: Certificates) -> SSL.Connection:
+def _server_connection(certificates: Certificates) -> SSL.Connection:
     """Make the server's side of a handshake."""
     connection = certificates.serverConnectionForTLS(None)
     connection.set_accept_state()

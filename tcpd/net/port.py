@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tcpd.net.address import shown, socket_address
+from tcpd.net.address import format_address, socket_address
 from tcpd.net.listener_factory import ListenerFactory
 from tcpd.net.sockets import BACKLOG
 from tcpd.net.turns import TurnScheduler, has_generations
@@ -94,7 +94,7 @@ class StreamPort:
             self._factory.doStop()
 
     def __repr__(self) -> str:
-        where = shown(self.getHost()) if self._open else "closed"
+        where = format_address(self.getHost()) if self._open else "closed"
         return f"<{type(self).__name__} {where}>"
 
     def getHost(self) -> IAddress:

@@ -9,7 +9,7 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress
 
 from tcpd.config.listen import TrustedProxies
-from tcpd.net.address import plain_endpoint_address, shown
+from tcpd.net.address import format_address, unmap_ipv4
 from tcpd.policy.addresses import IPAddress
 from tcpd.policy.admission import Networks
 from tcpd.wire.proxy import Header
@@ -30,7 +30,7 @@ class Proxies:
         self._networks = Networks(trusted.networks, ()) if trusted.networks else None
         self._unix = trusted.unix
 
-    def trust(self, address: IPAddress | None) -> bool:
+    def trusts(self, address: IPAddress | None) -> bool:
         """Whether a proxy is trusted.
 
         :param address: the peer's; ``None`` on a UNIX socket.
@@ -71,11 +71,11 @@ class ProxyFacts:
             return None
         return escape_controls(self.unique_id.decode("utf-8", "backslashreplace"))
 
-    def plain(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Return the content for JSON, escaped for display."""
         ssl = self.ssl
         return {
-            "address": shown(self.address),
+            "address": format_address(self.address),
             "version": self.version,
             "local": self.local,
             "unique_id": self.shown_id,
@@ -91,7 +91,7 @@ class ProxyFacts:
 
     def __str__(self) -> str:
         """Return the content in one line, escaped for display."""
-        words = [f"proxy {shown(self.address)}"]
+        words = [f"proxy {format_address(self.address)}"]
         if self.local:
             words.append("local")
         if self.unique_id is not None:
@@ -135,7 +135,7 @@ def facts_of(header: Header, proxy: IAddress) -> tuple[ProxyFacts, IAddress | No
 
 
 def _endpoint_address(address: IPAddress, port: int) -> IPv4Address | IPv6Address:
-    plain = plain_endpoint_address(
+    plain = unmap_ipv4(
         IPv4Address("TCP", str(address), port)
         if address.version == 4
         else IPv6Address("TCP", str(address), port)

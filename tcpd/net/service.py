@@ -58,7 +58,7 @@ class OpenPort:
             listener.udp,
         )
 
-    def stands_in_the_way_of(self, listener: Listener) -> bool:
+    def overlaps(self, listener: Listener) -> bool:
         """Whether a listener, at another address of its port, can be opened only without it."""
         ours = bound_listener(self.listener, self.port)
         return (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Set
+from collections.abc import Set
 from typing import Protocol
 
 from twisted.internet.interfaces import IReactorTime
@@ -26,7 +26,7 @@ _NEVER = math.inf
 _log = Logger()
 
 
-class Swept(ConnectionView, Protocol):
+class SweptConnection(ConnectionView, Protocol):
     """A connection, as the sweeper uses it."""
 
     ready_at: float
@@ -51,11 +51,11 @@ class Sweeper:
     """
 
     def __init__(
-        self, connections: Set[Swept], clock: IReactorTime, queue: WorkQueue | None = None
+        self, connections: Set[SweptConnection], clock: IReactorTime, queue: WorkQueue | None = None
     ) -> None:
         self._connections = connections
         self._clock = clock
-        self._walk: Walk[Swept] = Walk(queue, self._try_to_check)
+        self._walk: Walk[SweptConnection] = Walk(queue, self._try_to_check)
         self._swept_at = 0.0  # when this sweep began
         self._loop = LoopingCall(self._try_to_sweep)
         self._loop.clock = clock
@@ -64,8 +64,8 @@ class Sweeper:
         self._idle = self._session = self._first_byte = self._stalled = _NEVER
         self._max_idle_sweeps = _NEVER
         #: Connections with buffered output: bytes sent by the last sweep, and since when unchanged.
-        self._blocked: dict[Swept, tuple[int, float]] = {}
-        self._blocked_before: dict[Swept, tuple[int, float]] = {}
+        self._blocked: dict[SweptConnection, tuple[int, float]] = {}
+        self._blocked_before: dict[SweptConnection, tuple[int, float]] = {}
 
     def start(self) -> None:
         """Start the sweeps, if the policy has any limit."""
@@ -100,7 +100,7 @@ class Sweeper:
             self._period = period
             self._set_timer()
 
-    def idle_for(self, connection: Swept) -> float | None:
+    def idle_for(self, connection: SweptConnection) -> float | None:
         """Return the idle time of a connection in seconds, rounded down to the sweep period.
 
         :return: ``None`` if the policy has no limits, and so no sweeps.
@@ -130,15 +130,14 @@ class Sweeper:
         self._blocked_before, self._blocked = self._blocked, {}
         self._walk.begin(list(self._connections))
 
-    def _try_to_check(self, connection: Swept) -> None:
+    def _try_to_check(self, connection: SweptConnection) -> None:
         try:
-            self._check(connection, self._swept_at, self._blocked_before)
+            self._check(connection)
         except Exception:
             _log.failure("a connection cannot be ended")
 
-    def _check(
-        self, connection: Swept, now: float, before: Mapping[Swept, tuple[int, float]]
-    ) -> None:
+    def _check(self, connection: SweptConnection) -> None:
+        now = self._swept_at
         if connection.busy:
             connection.ready_at += self._period  # busy time does not count
         else:
@@ -155,7 +154,7 @@ class Sweeper:
             connection.end(End.FIRST_BYTE)
         elif pending := connection.pending:
             sent = connection.bytes_out - pending
-            seen = before.get(connection)
+            seen = self._blocked_before.get(connection)
             if seen is None or seen[0] != sent:
                 seen = (sent, now)
             elif now - seen[1] >= self._stalled:

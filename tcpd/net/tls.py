@@ -16,7 +16,7 @@ from zope.interface import implementer
 from tcpd.config.errors import SettingError
 from tcpd.config.settings import TLSSettings
 from tcpd.net.tls_context import make_context
-from tcpd.net.tls_files import Exposed, Loaded, Pair, Stamp, load
+from tcpd.net.tls_files import ExposedKey, LoadedFiles, Pair, Stamp, load
 from tcpd.net.tls_names import NameTable, alternative_names
 
 #: The result of SSL_state_string_long(3) for a null pointer.
@@ -101,7 +101,7 @@ class Certificates:
         return self._loaded.pairs
 
     @property
-    def exposed(self) -> tuple[Exposed, ...]:
+    def exposed(self) -> tuple[ExposedKey, ...]:
         """The key files that every user can read or write."""
         return self._loaded.exposed
 
@@ -120,7 +120,7 @@ class Certificates:
         """Whether a certificate is valid for an IP address."""
         return any(x509.IPAddress(address) in pair.valid_for for pair in self.pairs)
 
-    def shows_the_same(self, other: Certificates) -> bool:
+    def same_certificates(self, other: Certificates) -> bool:
         """Whether both have the same certificates."""
         return self.pairs == other.pairs
 
@@ -163,7 +163,7 @@ def new_connection(context: SSL.Context) -> SSL.Connection:
     return connection
 
 
-def _contexts(loaded: Loaded, settings: TLSSettings) -> SSL.Context:
+def _contexts(loaded: LoadedFiles, settings: TLSSettings) -> SSL.Context:
     """Make the default context, with a callback that selects the contexts of other names.
 
     The context of a name has the first certificate for it of each key type. Names with the same

@@ -18,7 +18,7 @@ from OpenSSL import SSL, crypto
 from tcpd.config.errors import SettingError
 from tcpd.config.settings import TLSSettings
 from tcpd.net.tls_faults import reasons_of
-from tcpd.net.tls_files import Loaded, Pair
+from tcpd.net.tls_files import LoadedFiles, Pair
 
 #: The cipher suites of TLS 1.3, in the order of Mozilla's guidelines and of Go. The first is
 #: mandatory (RFC 8446 section 9.1) and makes a handshake 8 % cheaper than the default order.
@@ -65,7 +65,7 @@ def _alpn_callback(ours: Sequence[bytes]) -> Callable[[SSL.Connection, Sequence[
     return choose
 
 
-def make_context(pairs: Sequence[Pair], loaded: Loaded, settings: TLSSettings) -> SSL.Context:
+def make_context(pairs: Sequence[Pair], loaded: LoadedFiles, settings: TLSSettings) -> SSL.Context:
     """Make a context.
 
     :param pairs: certificates and keys, each of a different key type.

@@ -78,7 +78,7 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Exposed:
+class ExposedKey:
     """A file with a private key that every user can read or write.
 
     :ivar file: as the ini file names it.
@@ -96,7 +96,7 @@ class Exposed:
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedFiles:
     """The content of the files.
 
     :ivar pairs: in the order of ``certificate``.
@@ -107,7 +107,7 @@ class Loaded:
 
     pairs: tuple[Pair, ...]
     authorities: bytes
-    exposed: tuple[Exposed, ...] = field(compare=False)
+    exposed: tuple[ExposedKey, ...] = field(compare=False)
     stamps: Mapping[str, Stamp] = field(compare=False)
 
 
@@ -128,7 +128,7 @@ class _Reader:
         self._read: dict[str, bytes] = {}
         self._modes: dict[str, int] = {}
         self.stamps: dict[str, Stamp] = {}
-        self.exposed: list[Exposed] = []
+        self.exposed: list[ExposedKey] = []
 
     def read(self, key: str, file: str) -> bytes:
         """:raise SettingError: if it cannot be read."""
@@ -178,13 +178,13 @@ class _Reader:
         # a group may have access: that is how daemons get keys
         if self._modes[file] & (stat.S_IROTH | stat.S_IWOTH):
             mode = f"{stat.S_IMODE(self._modes[file]):04o}"
-            exposed = Exposed(file, mode)
+            exposed = ExposedKey(file, mode)
             if exposed not in self.exposed:
                 self.exposed.append(exposed)
         return found
 
 
-def load(settings: TLSSettings, credentials: str | None) -> Loaded:
+def load(settings: TLSSettings, credentials: str | None) -> LoadedFiles:
     """Read all files, and match keys and chains to the certificates.
 
     :param credentials: systemd's credentials directory; ``None`` for none.
@@ -215,7 +215,7 @@ def load(settings: TLSSettings, credentials: str | None) -> Loaded:
     if settings.client_ca:
         reader.certificates("client_ca", settings.client_ca)  # for clear errors
         authorities = reader.read("client_ca", settings.client_ca)
-    return Loaded(tuple(pairs), authorities, tuple(reader.exposed), reader.stamps)
+    return LoadedFiles(tuple(pairs), authorities, tuple(reader.exposed), reader.stamps)
 
 
 def _complete(chains: list[list[x509.Certificate]], settings: TLSSettings, reader: _Reader) -> None:

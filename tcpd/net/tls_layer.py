@@ -316,11 +316,11 @@ class TLSLayer(StackedTransport):
         return ", ".join(reasons_of(self._reason.value if self._reason else None))
 
     @property
-    def has_ended(self) -> bool:
+    def close_notify_sent(self) -> bool:
         """Whether close_notify was sent. Not after :meth:`connectionLost`."""
         return self._open and bool(self._tls.get_shutdown() & SSL.SENT_SHUTDOWN)
 
-    def has_more(self) -> bool:
+    def has_input(self) -> bool:
         """Whether input for the protocol arrived together with the end of the handshake."""
         try:
             return bool(self._tls.recv(1, socket.MSG_PEEK))

@@ -31,7 +31,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tcpd.interfaces import IConnection
-from tcpd.net.address import plain_endpoint_address, socket_address
+from tcpd.net.address import socket_address, unmap_ipv4
 from tcpd.net.connection import Connection
 from tcpd.net.connection_service import ConnectionService
 from tcpd.net.credentials import credentials_of
@@ -344,7 +344,7 @@ class SocketConnection(Connection):
     def getHost(self) -> Any:
         if self.proxy is not None and self.proxy.host is not None:
             return self.proxy.host
-        return plain_endpoint_address(socket_address(self._socket.getsockname()))
+        return unmap_ipv4(socket_address(self._socket.getsockname()))
 
     def getHandle(self) -> socket.socket:
         return self._socket

@@ -253,7 +253,7 @@ class WebSocketLayer(StackedTransport):
         self.close(code, reason.sentence)
 
     def _send_close(self, code: int, reason: str) -> None:
-        self._below.write(self._messages.rest() + self._messages.close(code, reason))
+        self._below.write(self._messages.flush_line() + self._messages.close(code, reason))
 
     def _closed_by_client(self) -> None:
         """Reply to the client's Close frame, unless ours was first, and close (RFC 6455 section

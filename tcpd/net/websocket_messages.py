@@ -215,7 +215,7 @@ class Messages:
             out.append(line)
         return b"".join(out)
 
-    def rest(self) -> bytes:
+    def flush_line(self) -> bytes:
         """Make a message of the incomplete line; empty without one. Called before a close."""
         return self.frame(b"\n") if self._unfinished else b""
 

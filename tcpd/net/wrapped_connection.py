@@ -23,7 +23,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tcpd.interfaces import IConnection
-from tcpd.net.address import plain_endpoint_address
+from tcpd.net.address import unmap_ipv4
 from tcpd.net.connection import Connection
 from tcpd.net.connection_facts import socket_of
 from tcpd.net.credentials import credentials_of
@@ -34,7 +34,7 @@ from tcpd.policy.reasons import End
 
 
 @implementer(IPushProducer)
-class _Output:
+class _OutputProducer:
     """The producer that the transport below pauses when its buffer is full.
 
     A separate object, because on WrappedConnection the same methods pause and resume reading.
@@ -61,7 +61,7 @@ class WrappedConnection(Connection, Protocol):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self._output = _Output(self)
+        self._output = _OutputProducer(self)
         self._pulling = False
         self._full = False
         self._held: deque[bytes] = deque()
@@ -203,7 +203,7 @@ class WrappedConnection(Connection, Protocol):
     def getHost(self) -> Any:
         if self.proxy is not None and self.proxy.host is not None:
             return self.proxy.host
-        return plain_endpoint_address(cast(ITransport, self.transport).getHost())
+        return unmap_ipv4(cast(ITransport, self.transport).getHost())
 
     def getHandle(self) -> Any:
         return cast(Any, self.transport).getHandle()

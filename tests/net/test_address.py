@@ -7,7 +7,7 @@ import socket
 import pytest
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 
-from tcpd.net.address import ip_of, shown, socket_address
+from tcpd.net.address import format_address, ip_of, socket_address
 
 
 @pytest.mark.parametrize(
@@ -27,9 +27,9 @@ def test_link_local_address_keeps_its_zone() -> None:
     """RFC 4007 section 6: a link-local address is unique only within its zone."""
     number, name = socket.if_nameindex()[0]
     address = socket_address(("fe80::1", 5, 0, number))
-    assert shown(address) == f"[fe80::1%{name}]:5"
+    assert format_address(address) == f"[fe80::1%{name}]:5"
     assert str(ip_of(address)) == "fe80::1"
 
 
 def test_zone_of_a_removed_interface_is_omitted() -> None:
-    assert shown(socket_address(("fe80::1", 5, 0, 2**31 - 1))) == "[fe80::1]:5"
+    assert format_address(socket_address(("fe80::1", 5, 0, 2**31 - 1))) == "[fe80::1]:5"

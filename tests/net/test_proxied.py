@@ -174,7 +174,7 @@ def test_version_2_tlvs_are_available(make: Make) -> None:
         r"proxy 10.0.0.1:40000 id \x1b\xffid name irc.example.org "
         r"TLSv1.3 TLS_AES_256_GCM_SHA384 verified Jörg\x1b"
     )
-    assert proxy.plain() == {
+    assert proxy.to_json() == {
         "address": "10.0.0.1:40000",
         "version": 2,
         "local": False,

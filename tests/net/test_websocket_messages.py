@@ -317,8 +317,8 @@ def test_incomplete_line_waits_for_its_end() -> None:
     assert messages.frame("e ü".encode()[:-1]) == b""
     assert heard(messages.frame("ü".encode()[1:] + b"\r\n")) == [TextMessage("one ü")]
     assert messages.frame(b"last words") == b""
-    assert heard(messages.rest()) == [TextMessage("last words")]
-    assert messages.rest() == b""
+    assert heard(messages.flush_line()) == [TextMessage("last words")]
+    assert messages.flush_line() == b""
     assert messages.frame(b"x" * 70000), "not without end"
 
 

@@ -245,7 +245,7 @@ class ConnectionCommands:
             "bytes_in": connection.bytes_in,
             "bytes_out": connection.bytes_out,
             "tls": connection.tls.version if connection.tls else None,
-            "proxy": connection.proxy.plain() if connection.proxy else None,
+            "proxy": connection.proxy.to_json() if connection.proxy else None,
         }
 
 
