@@ -7,7 +7,7 @@ from typing import Protocol
 
 from tcpd.chat.hosts import Address
 from tcpd.handshake.facts import Facts
-from tcpd.lines.single import Conversation as LineConversation
+from tcpd.lines.single import LineConversation
 from tcpd.policy.reasons import End, Refusal
 
 

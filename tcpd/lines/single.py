@@ -48,7 +48,7 @@ class Ready(Enum):
     LATER = "later"
 
 
-class Conversation(Protocol):
+class LineConversation(Protocol):
     """A conversation, as its connection uses it."""
 
     @property
@@ -167,7 +167,7 @@ class SinglePump(LinePump):
         self._unasked: list[Callable[[], None]] = _NOTHING
         self._all_split = False
         self._outbox: Output  # made with the transport
-        self._session: Conversation | None = None
+        self._session: LineConversation | None = None
         self._reason = ""  # of leaving
         self._stopped_reading = False  # since the last look
         self._unread = 0.0  # seconds in which it was not read from, while the entry timer runs
@@ -178,7 +178,7 @@ class SinglePump(LinePump):
     # --- for a subclass to provide ---
 
     @abstractmethod
-    def open(self) -> tuple[Conversation, Output]:
+    def open(self) -> tuple[LineConversation, Output]:
         """Make the conversation. Called once, when the connection is made."""
 
     @abstractmethod
@@ -331,7 +331,7 @@ class SinglePump(LinePump):
 
     # --- lines ---
 
-    def _take_lines(self, session: Conversation, deadline: float) -> float | None:
+    def _take_lines(self, session: LineConversation, deadline: float) -> float | None:
         """:return: as :meth:`step` does."""
         outbox = self._outbox
         taken = 0
@@ -369,7 +369,7 @@ class SinglePump(LinePump):
             self.wait()
         return None
 
-    def _is_left(self, session: Conversation) -> bool:
+    def _is_left(self, session: LineConversation) -> bool:
         """Whether there is work, and no reason to stop."""
         return self._stops == RUNNING and bool(
             self._unasked

@@ -80,7 +80,7 @@ def test_commands_of_the_other_sections(directory: Path, installed: Path) -> Non
         run_inline("python3 -m venv --clear /opt/tcpd")
         box.must(f"cd {CHECKOUT}; /opt/tcpd/bin/pip install .; systemctl restart tcpd")
 
-        # drop-ins that the page tells operators to write
+        # drop-ins that the page has
         box.write(
             "/etc/systemd/system/tcpd.service.d/override.conf",
             "[Service]\nExecReload=\n"

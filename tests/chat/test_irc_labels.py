@@ -92,8 +92,8 @@ def test_echo_has_the_label(verb: str) -> None:
         assert tags(received).pop("label") == "12345"
         [delivered] = bob.lines()
         assert received.replace("label=12345;", "") == delivered
-    told_all = ann.send(labelled(f"{verb} bob,#c :hi"))
-    assert [command(line) for line in told_all] == ["BATCH", verb, verb, "BATCH"]
+    replies = ann.send(labelled(f"{verb} bob,#c :hi"))
+    assert [command(line) for line in replies] == ["BATCH", verb, verb, "BATCH"]
 
 
 @pytest.mark.parametrize("verb", ["PRIVMSG", "NOTICE", "TAGMSG"])

@@ -320,7 +320,7 @@ def test_rename_fallback_in_a_large_channel_takes_several_turns() -> None:
 def test_rename_in_case_only() -> None:
     """'Implementations MUST allow channels to be renamed while only changing the casing'; 'This
     fallback SHOULD NOT be used if the rename only changes the case of the channel name, as defined
-    by the casemapping in use on the server.' Clients are told that this is ascii."""
+    by the casemapping in use on the server.' ISUPPORT says that this is ascii."""
     chat, ann, bob, carol = renamed()
     assert ann.send("RENAME #boaring #Boaring") == [f"{ANN} RENAME #boaring #Boaring :"]
     assert command(carol.lines()[0]) == "RENAME"

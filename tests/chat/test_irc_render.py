@@ -106,7 +106,7 @@ EVENTS: list[tuple[Event, str | None, list[str]]] = [
     (AwayChanged(*HEAD, ""), caps.AWAY_NOTIFY, [f"{SOURCE} AWAY"]),
     (RealNameChanged(*HEAD, "Ann B"), caps.SETNAME, [f"{SOURCE} SETNAME :Ann B"]),
     (HostChanged(*HEAD, "new"), caps.CHGHOST, [f"{SOURCE} CHGHOST ~ann new"]),
-    (Announced(*HEAD, "hear"), None, [f"{SOURCE} WALLOPS :hear"]),
+    (Announced(*HEAD, "news"), None, [f"{SOURCE} WALLOPS :news"]),
     (Redacted(*HEAD, "#c", "id", "y"), caps.MESSAGE_REDACTION, [f"{SOURCE} REDACT #c id :y"]),
     (Redacted(*HEAD, "#c", "id", ""), caps.MESSAGE_REDACTION, [f"{SOURCE} REDACT #c id"]),
 ]

@@ -102,7 +102,7 @@ HIDDEN: list[Event] = [
     AwayChanged(*HEAD, "out"),
     RealNameChanged(*HEAD, "Ann"),
     HostChanged(*HEAD, "example.org"),
-    Announced(*HEAD, "hear"),
+    Announced(*HEAD, "news"),
     Entered(*HEAD, "Ann"),
     UserModesChanged(*HEAD, "i", ""),
     RoomMessage(*HEAD, "#tea", "", Kind.TAGS, (("+typing", "active"),)),

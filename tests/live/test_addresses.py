@@ -125,7 +125,7 @@ def test_a_host_with_many_addresses_answers_from_each(
     start: Callable[[str], Daemon], wire: Wire, host: str
 ) -> None:
     """Over a wire: three IPv4 addresses, three IPv6 addresses and a link-local one, of which the
-    kernel prefers one of each kind if it is not told."""
+    kernel prefers one of each kind by default."""
     daemon = start(listens(f"{host}:0 udp"))
     addresses = wire.more_addresses()
     assert len(addresses) == 7

@@ -177,7 +177,7 @@ def test_a_wrong_certificate_keeps_the_old_one_in_use(start: Callable[[str], Dae
         f"{daemon.directory}/localhost-key.pem is not the key of the certificate in "
         f"{daemon.directory}/localhost.pem"
     )
-    # the same is found without a reload, and told by who looks
+    # the regular check finds and logs the same without a reload
     daemon.wait_for(lambda line: "the old certificates stay" in line)
     status = daemon.ctl("status").stdout
     assert "tls main       new files cannot be used: key: " in status
@@ -248,7 +248,7 @@ def test_a_client_that_distrusts_the_certificate(start: Callable[[str], Daemon])
 
 @needs_openssl
 def test_renegotiation_is_refused(start: Callable[[str], Daemon]) -> None:
-    """RFC 9325 section 3.5. ``R`` is what tells s_client to ask for it."""
+    """RFC 9325 section 3.5. ``R`` makes s_client request it."""
     daemon = start(TLS + LINE)
     said = s_client(daemon, "-tls1_2", text="R\n")
     assert "RENEGOTIATING" in said
@@ -326,8 +326,8 @@ def ended(client: socket.socket) -> bool:
 def test_testssl_finds_nothing_in_the_defaults(
     start: Callable[[str], Daemon], tmp_path: Path
 ) -> None:
-    """Takes a minute. What it finds in the certificates is that tests sign them by themselves; WARN
-    says that it could not tell, as where it hangs up before a ticket has come."""
+    """Takes a minute. Its findings about certificates are that they are self-signed; WARN means
+    that it has no result, such as when it closes before it receives a ticket."""
     daemon = several(start, tmp_path)
     report = tmp_path / "report.json"
     subprocess.run(

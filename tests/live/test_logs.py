@@ -230,8 +230,8 @@ def test_log_that_cannot_be_opened_fails_the_start(tmp_path: Path) -> None:
 @pytest.mark.parametrize("form", ["text", "json"])
 @pytest.mark.parametrize("where", ["logfile", "stdout"])
 def test_lines_lost_to_a_full_disk_are_counted(tmp_path: Path, form: str, where: str) -> None:
-    """'How many lines were lost is told and counted when writing works again; the torn line is not
-    glued to the next.' On a tmpfs of 32 KiB, in a mount namespace."""
+    """ "their number is logged when writing succeeds again"; "A truncated line is ended before the
+    next line". On a tmpfs of 32 KiB, in a mount namespace."""
     (tmp_path / "tcpd.ini").write_text(
         f"[tcpd]\nlog = {form}\n[metrics]\nlisten = 127.0.0.1:0\n[policy:default]\n"
         "access_log = yes\n[service:echo]\nprotocol = echo\nlisten = 127.0.0.1:0\n"

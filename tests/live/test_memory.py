@@ -150,9 +150,9 @@ def test_memory_that_is_really_out_ends_the_process(daemon: Daemon) -> None:
 @pytest.mark.parametrize("room", [2, 6, 12])
 @pytest.mark.parametrize("reactor", [REACTOR, ["--reactor=epoll"]], ids=["", "epoll"])
 def test_a_limit_of_memory_wedges_nothing(tmp_path: Path, reactor: list[str], room: int) -> None:
-    """RLIMIT_AS a few megabytes above what the daemon has, and clients who take more: it goes on
-    for those whom there is memory for, or it ends; and a signal is heard. (Libraries in C may
-    crash, which is an end as well.)"""
+    """RLIMIT_AS a few megabytes above the daemon's use, and clients that need more: it serves those
+    that it has memory for, or it exits; signals are handled. (C libraries may
+    crash, which is an exit, too.)"""
     certificates.make(tmp_path, "localhost")
     daemon = Daemon(tmp_path, CONFIG, reactor=reactor)
     process = daemon.process

@@ -235,7 +235,7 @@ def test_flush_exception_does_not_affect_other_flushes(
     logged_failures.expect("none left")
 
 
-@pytest.mark.parametrize("answered", [True, False], ids=["answered", "told"])
+@pytest.mark.parametrize("answered", [True, False], ids=["answered", "sent"])
 def test_member_without_memory_does_not_affect_other_members(answered: bool) -> None:
     due: list[FlushQueue] = []
     queue = FlushQueue(due.append)

@@ -585,7 +585,7 @@ def closed(reactor: TcpdReactor) -> Iterator[list[Watched]]:
             ours.close()
 
 
-@pytest.mark.parametrize("waits", [False, True], ids=["registered", "registered anew"])
+@pytest.mark.parametrize("waits", [False, True], ids=["registered", "registered again"])
 def test_reads_are_not_delayed_by_thousands_of_ends(
     reactor: TcpdReactor,
     closed: list[Watched],

@@ -140,7 +140,7 @@ class TLSHarness:
 
     def shake_hands(self) -> None:
         self.pass_on_handshake()
-        self.heard = self.read()
+        self.answer = self.read()
 
     def pass_on_handshake(self) -> None:
         """Do the handshake without reading the decrypted output of the server."""
@@ -329,7 +329,7 @@ def test_close_before_the_starttls_handshake_follows_the_writes(
     protocol.transport.loseConnection()
     protocol.transport.write(b"too late")
     harness.shake_hands()
-    assert harness.heard == b"welcome, and goodbye"
+    assert harness.answer == b"welcome, and goodbye"
     assert not harness.sock.closed
     assert harness.client.get_shutdown() & SSL.RECEIVED_SHUTDOWN
     harness.client.shutdown()
@@ -353,7 +353,7 @@ def test_close_in_connection_made_waits_for_close_notify(
     factory: Any = harness.connection.layer.factory
     factory.buildProtocol = lambda addr: Brief()
     harness.shake_hands()
-    assert harness.heard == b"noon"
+    assert harness.answer == b"noon"
     harness.reactor.end_turn()
     assert not harness.sock.closed
     harness.client.shutdown()
@@ -467,7 +467,7 @@ def test_half_close_before_the_starttls_handshake_follows_the_writes(
     protocol.transport.write(b"welcome")
     protocol.transport.loseWriteConnection()
     harness.shake_hands()
-    assert harness.heard == b"welcome"
+    assert harness.answer == b"welcome"
     assert harness.client.get_shutdown() & SSL.RECEIVED_SHUTDOWN
     assert not harness.sock.closed
 

@@ -671,8 +671,8 @@ def test_client_with_unread_output_is_not_read(make: Make) -> None:
     else:
         pytest.fail("it is read on and on")
     said = len(client.protocol.received)
-    heard = client.read()
-    assert sum(len(event.data) + 2 for event in heard if isinstance(event, TextMessage)) == said
+    received = client.read()
+    assert sum(len(event.data) + 2 for event in received if isinstance(event, TextMessage)) == said
     client.say("more")
     assert client.read() == [TextMessage("more")]
     client.protocol.transport.loseConnection()

@@ -38,7 +38,7 @@ def masked(opcode: int, payload: bytes, fin: bool = True, length: int | None = N
     return head + b"\0\0\0\0" + payload
 
 
-def heard(data: bytes) -> list[Event]:
+def events_of(data: bytes) -> list[Event]:
     """Return the events that a client parses."""
     client = Connection(ConnectionType.CLIENT)
     client.receive_data(data)
@@ -89,7 +89,7 @@ def test_message_with_several_lines_is_an_error(text: str) -> None:
     line"."""
     found = got(sent(TextMessage("before"), TextMessage(text), TextMessage("after")))
     assert found.all() == (b"before\r\n", b"", False, FrameFault.NOT_A_LINE)
-    (close,) = heard(found.messages.close(FrameFault.NOT_A_LINE.code, "x"))
+    (close,) = events_of(found.messages.close(FrameFault.NOT_A_LINE.code, "x"))
     assert isinstance(close, CloseConnection)
     assert close.code == 1008
 
@@ -135,7 +135,7 @@ def test_fragments_are_joined_within_the_limit() -> None:
         )
     )
     assert found.lines == "grüße\r\n".encode()
-    assert heard(found.answers) == [Pong(b"now")]
+    assert events_of(found.answers) == [Pong(b"now")]
     half = masked(1, "ü".encode()[:1], fin=False) + masked(0, "ü".encode()[1:])
     assert got(half).lines == "ü\r\n".encode()
 
@@ -196,7 +196,7 @@ def test_close_is_answered_with_its_code(event: CloseConnection, code: int) -> N
     """RFC 6455 section 5.5.1: "typically echos the status code it received"."""
     found = got(sent(TextMessage("QUIT"), event))
     assert (found.lines, found.closed, found.fault) == (b"QUIT\r\n", True, None)
-    (close,) = heard(found.messages.close(1011, "ours"))
+    (close,) = events_of(found.messages.close(1011, "ours"))
     assert isinstance(close, CloseConnection)
     assert close.code == code
     assert found.messages.close(1000, "") == b"", "once is enough"
@@ -285,7 +285,7 @@ def test_any_input_is_handled(pieces: list[bytes], frames: Frames | None, closin
         taken = messages.take(100)
         assert not (taken.fault and taken.closed)
     messages.ping()
-    heard(messages.close(1000, ""))
+    events_of(messages.close(1000, ""))
 
 
 # --- to the client ---
@@ -298,13 +298,13 @@ def test_frame_of_any_size(size: int, frames: Frames | None, end: bytes) -> None
     data = Messages(frames, LONGEST).frame(b"x" * size + end)
     event: Event = BytesMessage(b"x" * size) if frames is Frames.BINARY else TextMessage("x" * size)
     assert data == bytes(Connection(ConnectionType.SERVER).send(event))
-    assert heard(data)[-1:] == [event] or size > 65535
+    assert events_of(data)[-1:] == [event] or size > 65535
 
 
 def test_each_line_of_a_write_is_a_message() -> None:
     data = Messages(None, LONGEST).frame(b"one\r\ntwo\nthree\r\n")
-    assert heard(data) == [TextMessage("one"), TextMessage("two"), TextMessage("three")]
-    assert heard(Messages(None, LONGEST).frame(b"a\nb\r\n")) == [
+    assert events_of(data) == [TextMessage("one"), TextMessage("two"), TextMessage("three")]
+    assert events_of(Messages(None, LONGEST).frame(b"a\nb\r\n")) == [
         TextMessage("a"),
         TextMessage("b"),
     ]
@@ -315,9 +315,9 @@ def test_incomplete_line_waits_for_its_end() -> None:
     messages = Messages(None, LONGEST)
     assert messages.frame(b"on") == b""
     assert messages.frame("e ü".encode()[:-1]) == b""
-    assert heard(messages.frame("ü".encode()[1:] + b"\r\n")) == [TextMessage("one ü")]
+    assert events_of(messages.frame("ü".encode()[1:] + b"\r\n")) == [TextMessage("one ü")]
     assert messages.frame(b"last words") == b""
-    assert heard(messages.flush_line()) == [TextMessage("last words")]
+    assert events_of(messages.flush_line()) == [TextMessage("last words")]
     assert messages.flush_line() == b""
     assert messages.frame(b"x" * 70000), "not without end"
 
@@ -325,14 +325,16 @@ def test_incomplete_line_waits_for_its_end() -> None:
 def test_invalid_utf8_is_replaced_in_text_messages() -> None:
     """ "Servers MUST NOT relay non-UTF-8 content to clients using text messages"."""
     line = b"caf\xe9 \xff\r\n"
-    assert heard(Messages(None, LONGEST).frame(b"ok\r\n" + line)) == [
+    assert events_of(Messages(None, LONGEST).frame(b"ok\r\n" + line)) == [
         TextMessage("ok"),
         TextMessage("caf\ufffd \ufffd"),
     ]
-    assert heard(Messages(Frames.BINARY, LONGEST).frame(line)) == [BytesMessage(b"caf\xe9 \xff")]
+    assert events_of(Messages(Frames.BINARY, LONGEST).frame(line)) == [
+        BytesMessage(b"caf\xe9 \xff")
+    ]
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="\r\n", codec="utf-8"))))
 def test_lines_round_trip(lines: list[str]) -> None:
     data = Messages(None, LONGEST).frame("".join(f"{line}\r\n" for line in lines).encode())
-    assert [event.data for event in heard(data)] == lines  # type: ignore[attr-defined]
+    assert [event.data for event in events_of(data)] == lines  # type: ignore[attr-defined]
