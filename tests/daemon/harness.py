@@ -73,10 +73,10 @@ class Reactor(MemoryReactorClock):
         return self.open_port("udp", place.port, server, place.host)
 
 
-def settings(text: str, directory: Path = Path("/etc")) -> Settings:
+def settings(text: str, directory: Path = Path("/etc"), kinds: Kinds = KINDS) -> Settings:
     document, errors = ini.read(str(directory / "x.ini"), text)
     assert not errors
-    return build(document, KINDS, SECTIONS)
+    return build(document, kinds, SECTIONS)
 
 
 def figures(daemon: Daemon) -> Figures:
@@ -93,14 +93,16 @@ class Harness:
         text: str,
         directory: Path = Path("/etc"),
         *,
+        kinds: Kinds = KINDS,
         start: bool = True,
         wall_clock: Callable[[], float] = lambda: 0.0,
         **more: Any,
     ) -> None:
         self.directory = directory
+        self.kinds = kinds
         self.reactor = Reactor()
         self.daemon = make_daemon(
-            settings(text, directory), KINDS, self.reactor, wall_clock, **more
+            settings(text, directory, kinds), kinds, self.reactor, wall_clock, **more
         )
         self.services = self.daemon.running_services
         if start:
@@ -108,7 +110,7 @@ class Harness:
             self.daemon.startService()
 
     def reload(self, text: str) -> list[str]:
-        return self.daemon.configuration.reconfigure(settings(text, self.directory))
+        return self.daemon.configuration.reconfigure(settings(text, self.directory, self.kinds))
 
     @property
     def open(self) -> set[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import certificates
 import pytest
-from daemon.harness import KINDS, Reactor, figures, settings
+from daemon.harness import KINDS, Harness, Reactor, figures, settings
 from twisted.logger import LogEvent, globalLogPublisher
 
 from tcpd.config.files import Unreadable
@@ -31,15 +31,13 @@ listen = 127.0.0.1:1 tls=main
 """
 
 
-class Harness:
-    """A daemon with a certificate and a test's clock."""
+class CertificateHarness(Harness):
+    """A daemon with a certificate, not started, and a test's clock."""
 
     def __init__(self, directory: Path, text: str = TEXT, days: float = 90) -> None:
-        self.directory = directory
         self.made = certificates.make(directory, "localhost", days=days)
         self.now = self.made.certificate.not_valid_after_utc.timestamp() - days * DAY
-        self.reactor = Reactor()
-        self.daemon = make_daemon(settings(text, directory), KINDS, self.reactor, lambda: self.now)
+        super().__init__(text, directory, start=False, wall_clock=lambda: self.now)
 
     def start(self) -> None:
         self.daemon.privilegedStartService()
@@ -85,7 +83,7 @@ def ids(events: list[LogEvent]) -> list[str]:
 def test_new_certificate_is_loaded_once_its_files_are_stable(
     tmp_path: Path, events: list[LogEvent]
 ) -> None:
-    harness = Harness(tmp_path)
+    harness = CertificateHarness(tmp_path)
     harness.start()
     new = certificates.make(tmp_path, "localhost")
     harness.look()
@@ -103,7 +101,7 @@ def test_changed_symbolic_link_is_detected(tmp_path: Path) -> None:
     for number in ("1", "2"):
         (tmp_path / number).mkdir()
         certificates.make(tmp_path / number, "localhost")
-    harness = Harness(tmp_path)
+    harness = CertificateHarness(tmp_path)
     for name in ("localhost.pem", "localhost-key.pem"):
         (tmp_path / name).unlink()
         (tmp_path / name).symlink_to(tmp_path / "1" / name)
@@ -120,7 +118,7 @@ def test_changed_symbolic_link_is_detected(tmp_path: Path) -> None:
 def test_certificate_without_its_new_key_is_not_logged(
     tmp_path: Path, events: list[LogEvent]
 ) -> None:
-    harness = Harness(tmp_path)
+    harness = CertificateHarness(tmp_path)
     harness.start()
     (tmp_path / "new").mkdir()
     new = certificates.make(tmp_path / "new", "localhost")
@@ -136,7 +134,7 @@ def test_certificate_without_its_new_key_is_not_logged(
 def test_invalid_files_keep_the_old_and_are_logged_once(
     tmp_path: Path, events: list[LogEvent], broken: str, logged_failures: Any
 ) -> None:
-    harness = Harness(tmp_path)
+    harness = CertificateHarness(tmp_path)
     harness.start()
     file = tmp_path / "localhost.pem"
     whole = file.read_bytes()
@@ -169,7 +167,7 @@ def test_failed_load_is_retried_with_unchanged_files(
     tmp_path: Path, events: list[LogEvent], logged_failures: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The cause need not be in the files."""
-    harness = Harness(tmp_path)
+    harness = CertificateHarness(tmp_path)
     harness.start()
     new = certificates.make(tmp_path, "localhost")
     with monkeypatch.context() as patch:
@@ -190,7 +188,7 @@ def test_rewritten_files_with_equal_content_are_no_change(
     tmp_path: Path, events: list[LogEvent]
 ) -> None:
     """A new context has new ticket keys, so clients could not resume sessions."""
-    harness = Harness(tmp_path)
+    harness = CertificateHarness(tmp_path)
     harness.start()
     context = harness.context
     for name in ("localhost.pem", "localhost-key.pem"):
@@ -206,7 +204,7 @@ def test_rewritten_files_with_equal_content_are_no_change(
 
 def test_session_ticket_keys_are_rotated_daily(tmp_path: Path) -> None:
     """RFC 9325 section 7.4: "rotate session ticket keys"."""
-    harness = Harness(tmp_path)
+    harness = CertificateHarness(tmp_path)
     harness.start()
     context = harness.context
     harness.look(int(ROTATION / INTERVAL) - 1)
@@ -216,7 +214,7 @@ def test_session_ticket_keys_are_rotated_daily(tmp_path: Path) -> None:
 
 
 def test_expiry_is_logged_daily_in_the_last_days(tmp_path: Path, events: list[LogEvent]) -> None:
-    harness = Harness(tmp_path, days=14.5)
+    harness = CertificateHarness(tmp_path, days=14.5)
     harness.start()
     assert events == []
     for _ in range(4):
@@ -231,7 +229,7 @@ def test_expiry_is_logged_daily_in_the_last_days(tmp_path: Path, events: list[Lo
 def test_expired_certificate_is_logged_as_an_error(
     tmp_path: Path, events: list[LogEvent], logged_failures: Any
 ) -> None:
-    harness = Harness(tmp_path, days=-1)
+    harness = CertificateHarness(tmp_path, days=-1)
     harness.now += 2 * DAY
     harness.start()
     assert ids(events) == ["tls.expired"]
@@ -250,7 +248,7 @@ def test_key_readable_by_others_is_logged(
     certificates.make(tmp_path, "localhost").key_file.chmod(mode)
     text = TEXT.replace("localhost", "other")
     certificates.make(tmp_path, "other").key_file.chmod(mode)
-    harness = Harness(tmp_path, text)
+    harness = CertificateHarness(tmp_path, text)
     harness.start()
     assert ids(events) == ["tls.key-exposed"] * logged
     warned = [line for line in harness.daemon.remarks() if "private key" in line]
@@ -259,7 +257,7 @@ def test_key_readable_by_others_is_logged(
 
 
 def test_check_warns_of_the_expiry(tmp_path: Path) -> None:
-    harness = Harness(tmp_path, days=30.5)
+    harness = CertificateHarness(tmp_path, days=30.5)
     harness.made.key_file.chmod(0o600)
     [line] = make_daemon(settings(TEXT, tmp_path), KINDS, Reactor(), lambda: harness.now).remarks()
     until = harness.made.certificate.not_valid_after_utc.strftime("%Y-%m-%d")
@@ -269,7 +267,7 @@ def test_check_warns_of_the_expiry(tmp_path: Path) -> None:
 
 
 def test_metrics_have_the_expiry(tmp_path: Path) -> None:
-    harness = Harness(tmp_path)
+    harness = CertificateHarness(tmp_path)
     [each] = figures(harness.daemon).certificates
     assert (each.tls, each.file) == ("main", f"{tmp_path}/localhost.pem")
     assert each.expires == harness.made.certificate.not_valid_after_utc.timestamp()
@@ -280,7 +278,7 @@ def test_metrics_have_the_expiry(tmp_path: Path) -> None:
 
 
 def test_stopped_daemon_stops_checking(tmp_path: Path) -> None:
-    harness = Harness(tmp_path)
+    harness = CertificateHarness(tmp_path)
     harness.start()
     harness.daemon.stopService()
     certificates.make(tmp_path, "localhost")
@@ -289,7 +287,7 @@ def test_stopped_daemon_stops_checking(tmp_path: Path) -> None:
 
 
 def test_reload_reports_changed_certificates(tmp_path: Path) -> None:
-    harness = Harness(tmp_path)
+    harness = CertificateHarness(tmp_path)
     harness.start()
     stricter = TEXT.replace("[tls:main]", "[tls:main]\nminimum = 1.3")
     assert harness.reconfigure(settings(stricter, tmp_path)) == ["tls main: settings swapped"]

@@ -6,15 +6,9 @@ from importlib.metadata import EntryPoint
 from typing import Any
 
 import pytest
-from daemon.harness import Reactor, service
-from twisted.internet.address import IPv4Address
-from twisted.internet.testing import StringTransport
+from daemon.harness import Harness, service
 
-from tcpd.config import ini
-from tcpd.config.build import build
 from tcpd.config.errors import ConfigError
-from tcpd.config.settings import Settings
-from tcpd.daemon.compose import SECTIONS, make_daemon
 from tcpd.daemon.registry import GROUP, KindError, Kinds
 
 KINDS = Kinds(
@@ -23,50 +17,36 @@ KINDS = Kinds(
 BOTH = service("r", "1", "restarted") + service("p", "2", "patient")
 
 
-def settings(text: str) -> Settings:
-    document, errors = ini.read("/etc/x.ini", text)
-    assert not errors
-    return build(document, KINDS, SECTIONS)
-
-
-class Harness:
+class SectionHarness(Harness):
     """A running daemon with these kinds."""
 
     def __init__(self, text: str) -> None:
-        self.reactor = Reactor()
-        self.daemon = make_daemon(settings(text), KINDS, self.reactor, lambda: 0.0)
-        self.daemon.privilegedStartService()
-        self.daemon.startService()
-
-    def reload(self, text: str) -> list[str]:
-        return self.daemon.configuration.reconfigure(settings(text))
+        super().__init__(text, kinds=KINDS)
 
     def factory(self, name: str) -> Any:
         return self.daemon.running_services.units[name].layer.factory
 
     def greeting(self, port: int) -> bytes:
         """Connect to a port, and return the greeting."""
-        address = IPv4Address("TCP", "192.0.2.1", 4711)
-        protocol = self.reactor.ports["tcp", "127.0.0.1", port].factory.buildProtocol(address)
-        transport = StringTransport(peerAddress=address)
-        protocol.makeConnection(transport)
-        return transport.value()
+        _, transport = self.connect(port)
+        greeting: bytes = transport.value()
+        return greeting
 
 
 def test_context_has_the_declared_section() -> None:
     """IContext.sections: "the settings of the sections that the kind declares, by title" """
-    harness = Harness(BOTH + service("e", "3", "echo") + "[shared]\nword = hi\n")
+    harness = SectionHarness(BOTH + service("e", "3", "echo") + "[shared]\nword = hi\n")
     assert (harness.greeting(1), harness.greeting(2)) == (b"hi", b"hi")
     contexts = harness.daemon.running_services.contexts
     assert contexts["e"].sections == {}
     assert list(contexts["p"].sections) == ["shared"]
-    assert Harness(BOTH).greeting(1) == b"hello"
+    assert SectionHarness(BOTH).greeting(1) == b"hello"
 
 
 def test_changed_section_is_passed_to_all_its_services() -> None:
     """IContext.sections: "A reload that changes them replaces the mapping and then calls
     IReconfigurable.reconfigure()"; a factory that cannot take it over is replaced."""
-    harness = Harness(BOTH)
+    harness = SectionHarness(BOTH)
     restarted, patient = harness.factory("r"), harness.factory("p")
     assert harness.reload(BOTH + "[shared]\nword = hi\n") == [
         "service r: [shared] word changed: restarted",
@@ -79,20 +59,20 @@ def test_changed_section_is_passed_to_all_its_services() -> None:
 
 
 def test_rejected_section_changes_nothing() -> None:
-    harness = Harness(BOTH)
+    harness = SectionHarness(BOTH)
     with pytest.raises(ConfigError, match="the shared word is wrong"):
         harness.reload(BOTH + "[shared]\nword = wrong\n")
     assert (harness.greeting(1), harness.greeting(2)) == (b"hello", b"hello")
 
 
 def test_section_key_may_require_a_restart() -> None:
-    harness = Harness(BOTH)
+    harness = SectionHarness(BOTH)
     assert harness.reload(BOTH + "[shared]\nfixed = x\n") == ["shared: fixed needs a restart"]
 
 
 def test_changed_section_applies_to_datagrams() -> None:
     text = service("p", "2, 2 udp", "patient")
-    harness = Harness(text)
+    harness = SectionHarness(text)
     harness.reload(text + "[shared]\nword = hi\n")
     server = harness.reactor.ports["udp", "127.0.0.1", 2].factory
     assert server.received(b"", ("192.0.2.1", 4711)) == b"hi"
@@ -102,7 +82,7 @@ def test_changed_section_applies_to_datagrams() -> None:
 
 def test_section_is_added_and_removed_with_its_services() -> None:
     other = service("e", "3", "echo")
-    harness = Harness(other)
+    harness = SectionHarness(other)
     assert harness.reload(other + BOTH + "[shared]\nword = hi\n") == [
         "service r: added",
         "service p: added",

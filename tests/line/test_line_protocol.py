@@ -7,10 +7,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from flow_control import TurnClock
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
-from twisted.internet.task import Clock, deferLater
+from twisted.internet.task import deferLater
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -277,18 +278,12 @@ def test_long_replies_stop_when_the_output_is_full() -> None:
     assert (said + line.read()).count(b"\r\n214 ") == 10_000
 
 
-class Ticking(Clock):
+class Ticking(TurnClock):
     """A clock that advances with each reading."""
 
     def seconds(self) -> float:
         self.rightNow += SECONDS_A_TURN / 10
         return float(self.rightNow)
-
-    def turn(self) -> None:
-        """Run the calls that are scheduled now, not those that they schedule."""
-        due, self.calls = self.calls, []
-        for call in due:
-            call.func()
 
 
 def crowd(count: int) -> list[Any]:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from flow_control import TurnClock
 from twisted.internet.error import ConnectionDone
-from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
@@ -21,25 +21,12 @@ from tcpd.policy.workqueue import SECONDS_A_TURN, WorkQueue
 from tcpd.wire.opening import Opening
 
 
-class TurnClock(Clock):
+class WorkClock(TurnClock):
     """A clock with a work queue; it advances only if a conversation takes time."""
 
     def __init__(self) -> None:
         super().__init__()
         self.queue = work_queue(self)
-
-    def turn(self) -> None:
-        """Run one turn: the calls that are due, without those that they schedule."""
-        due = [call for call in self.calls if call.time <= self.rightNow]
-        self.calls = [call for call in self.calls if call not in due]
-        for call in due:
-            call.called = 1
-            call.func()
-
-    def settle(self) -> None:
-        """Run turns until no call is due."""
-        while any(call.time <= self.rightNow for call in self.calls):
-            self.turn()
 
 
 class MemoryOutput:
@@ -153,7 +140,7 @@ class Pump(SinglePump):
 
     def __init__(
         self,
-        clock: TurnClock,
+        clock: WorkClock,
         name: str = "",
         order: list[Any] | None = None,
         rate: Rate | None = None,
@@ -210,11 +197,11 @@ class Pump(SinglePump):
 
 
 @pytest.fixture
-def clock() -> TurnClock:
-    return TurnClock()
+def clock() -> WorkClock:
+    return WorkClock()
 
 
-def test_lines_are_taken_in_one_run(clock: TurnClock) -> None:
+def test_lines_are_taken_in_one_run(clock: WorkClock) -> None:
     pump = Pump(clock)
     pump.dataReceived(b"a\r\nb\nc")
     assert pump.talk.lines == [b"a", b"b"]
@@ -225,7 +212,7 @@ def test_lines_are_taken_in_one_run(clock: TurnClock) -> None:
     assert pump.talk.lines[2:] == [b"c", LineFault.TOO_LONG]
 
 
-def test_no_line_is_taken_while_a_request_is_open(clock: TurnClock) -> None:
+def test_no_line_is_taken_while_a_request_is_open(clock: WorkClock) -> None:
     """ "no further line is taken until go_on" """
     pump = Pump(clock)
     pump.dataReceived(b"OPEN\na\n")
@@ -243,7 +230,7 @@ def test_no_line_is_taken_while_a_request_is_open(clock: TurnClock) -> None:
     assert pump.reads
 
 
-def test_request_that_completes_in_release(clock: TurnClock) -> None:
+def test_request_that_completes_in_release(clock: WorkClock) -> None:
     class Completing(Pump):
         def release(self) -> None:
             super().release()
@@ -257,7 +244,7 @@ def test_request_that_completes_in_release(clock: TurnClock) -> None:
     assert pump.reads
 
 
-def test_barrier_waits_for_the_next_turn_or_for_go_on(clock: TurnClock) -> None:
+def test_barrier_waits_for_the_next_turn_or_for_go_on(clock: WorkClock) -> None:
     pump = Pump(clock)
     pump.talk.ready = Ready.NEXT_TURN
     pump.dataReceived(b"a\nPING\nb\n")
@@ -276,7 +263,7 @@ def test_barrier_waits_for_the_next_turn_or_for_go_on(clock: TurnClock) -> None:
     assert pump.reads
 
 
-def test_long_reply_is_streamed_as_the_client_reads(clock: TurnClock) -> None:
+def test_long_reply_is_streamed_as_the_client_reads(clock: WorkClock) -> None:
     pump = Pump(clock)
     pump.dataReceived(b"LONG\na\n")
     assert pump.talk.left == 3  # the outbox has to be written first
@@ -296,7 +283,7 @@ def test_long_reply_is_streamed_as_the_client_reads(clock: TurnClock) -> None:
     assert pump.reads
 
 
-def test_no_line_is_taken_while_the_transport_is_full(clock: TurnClock) -> None:
+def test_no_line_is_taken_while_the_transport_is_full(clock: WorkClock) -> None:
     pump = Pump(clock)
     pump.pauseProducing()
     assert not pump.reads
@@ -309,7 +296,7 @@ def test_no_line_is_taken_while_the_transport_is_full(clock: TurnClock) -> None:
     assert pump.reads
 
 
-def test_transport_that_is_full_again_after_the_outbox(clock: TurnClock) -> None:
+def test_transport_that_is_full_again_after_the_outbox(clock: WorkClock) -> None:
     pump = Pump(clock)
     pump.pauseProducing()
     pump.dataReceived(b"a\n")
@@ -322,7 +309,7 @@ def test_transport_that_is_full_again_after_the_outbox(clock: TurnClock) -> None
     assert pump.talk.lines == [b"a"]
 
 
-def test_rate_limits_lines(clock: TurnClock) -> None:
+def test_rate_limits_lines(clock: WorkClock) -> None:
     pump = Pump(clock, rate=Rate(1, 2))
     pump.dataReceived(b"a\nb\nc\nd\n")
     assert pump.talk.lines == [b"a", b"b"]
@@ -337,7 +324,7 @@ def test_rate_limits_lines(clock: TurnClock) -> None:
     assert pump.reads
 
 
-def test_deferred_work_does_not_wait_for_the_rate(clock: TurnClock) -> None:
+def test_deferred_work_does_not_wait_for_the_rate(clock: WorkClock) -> None:
     pump = Pump(clock, rate=Rate(0.01, 1))
     pump.dataReceived(b"a\nb\n")
     done: list[str] = []
@@ -351,7 +338,7 @@ def test_deferred_work_does_not_wait_for_the_rate(clock: TurnClock) -> None:
     assert pump.talk.lines == [b"a", b"b"]
 
 
-def test_deferred_work_waits_for_an_open_request(clock: TurnClock) -> None:
+def test_deferred_work_waits_for_an_open_request(clock: WorkClock) -> None:
     pump = Pump(clock)
     pump.dataReceived(b"OPEN\na\n")
     pump.when_there_is_time(lambda: pump.order.append("list"))
@@ -362,7 +349,7 @@ def test_deferred_work_waits_for_an_open_request(clock: TurnClock) -> None:
     assert pump.order == [("", b"OPEN"), "list", ("", b"a")]
 
 
-def test_flood_shares_turns_with_others(clock: TurnClock) -> None:
+def test_flood_shares_turns_with_others(clock: WorkClock) -> None:
     order: list[Any] = []
     flood, other = Pump(clock, "flood", order), Pump(clock, "other", order)
     flood.dataReceived(b"x\n" * 1000)
@@ -381,7 +368,7 @@ def test_flood_shares_turns_with_others(clock: TurnClock) -> None:
     assert other.reads
 
 
-def test_slow_lines_are_bounded_by_time(clock: TurnClock) -> None:
+def test_slow_lines_are_bounded_by_time(clock: WorkClock) -> None:
     pump = Pump(clock)
     pump.talk.takes = SECONDS_A_TURN / 2
     pump.dataReceived(b"x\n" * 10)
@@ -391,7 +378,7 @@ def test_slow_lines_are_bounded_by_time(clock: TurnClock) -> None:
     assert len(pump.talk.lines) == 4
 
 
-def test_failure_closes_the_connection_only(clock: TurnClock, logged_failures: Any) -> None:
+def test_failure_closes_the_connection_only(clock: WorkClock, logged_failures: Any) -> None:
     pump = Pump(clock)
     pump.dataReceived(b"a\nBUG\nb\n")
     [event] = logged_failures.expect("a bug")
@@ -403,7 +390,7 @@ def test_failure_closes_the_connection_only(clock: TurnClock, logged_failures: A
     assert pump.talk.reason == "lost"
 
 
-def test_hang_up_flushes_the_output(clock: TurnClock) -> None:
+def test_hang_up_flushes_the_output(clock: WorkClock) -> None:
     pump = Pump(clock, entry_timeout=10)
     pump.dataReceived(b"QUIT\na\n")
     assert pump.wire.value() == b"hello\nbye\n"
@@ -414,7 +401,7 @@ def test_hang_up_flushes_the_output(clock: TurnClock) -> None:
     assert not clock.getDelayedCalls()
 
 
-def test_leave_goes_through_the_queue(clock: TurnClock) -> None:
+def test_leave_goes_through_the_queue(clock: WorkClock) -> None:
     """ "Do what takes long once the connection is lost" """
     busy, pump = Pump(clock), Pump(clock)
     busy.talk.takes = 1.0
@@ -427,7 +414,7 @@ def test_leave_goes_through_the_queue(clock: TurnClock) -> None:
     assert pump.talk.lines == []
 
 
-def test_lines_before_eof_are_all_taken(clock: TurnClock) -> None:
+def test_lines_before_eof_are_all_taken(clock: WorkClock) -> None:
     pump = Pump(clock)
     pump.dataReceived(b"OPEN\na\nb")
     pump.readConnectionLost()
@@ -438,7 +425,7 @@ def test_lines_before_eof_are_all_taken(clock: TurnClock) -> None:
     assert pump.talk.ended == ["finished"]
 
 
-def test_entry_timeout_stops_while_reading_is_paused(clock: TurnClock) -> None:
+def test_entry_timeout_stops_while_reading_is_paused(clock: WorkClock) -> None:
     pump = Pump(clock, entry_timeout=10)
     clock.advance(5)
     pump.pauseProducing()
@@ -456,7 +443,7 @@ def test_entry_timeout_stops_while_reading_is_paused(clock: TurnClock) -> None:
     assert pump.talk.ended == []
 
 
-def test_open_request_times_out(clock: TurnClock) -> None:
+def test_open_request_times_out(clock: WorkClock) -> None:
     """'Every wait has a bound': a store or a log may never answer."""
     pump = Pump(clock)
     pump.dataReceived(b"OPEN\na\n")
@@ -473,7 +460,7 @@ def test_open_request_times_out(clock: TurnClock) -> None:
     assert not clock.getDelayedCalls()
 
 
-def test_request_timeout_is_cancelled_at_the_close(clock: TurnClock) -> None:
+def test_request_timeout_is_cancelled_at_the_close(clock: WorkClock) -> None:
     pump = Pump(clock)
     pump.dataReceived(b"OPEN\n")
     pump.connectionLost(Failure(ConnectionDone()))
@@ -481,7 +468,7 @@ def test_request_timeout_is_cancelled_at_the_close(clock: TurnClock) -> None:
     assert not clock.getDelayedCalls()
 
 
-def test_another_protocol_is_refused(clock: TurnClock) -> None:
+def test_another_protocol_is_refused(clock: WorkClock) -> None:
     pump = Pump(clock)
     pump.dataReceived(b"POST / HTTP/1.1\r\na\r\n")
     assert pump.wire.value() == b"hello\nno\n"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from flow_control import LimitedTransport
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
@@ -25,7 +25,7 @@ class Conversation:
     def __init__(self, limit: int = 65536) -> None:
         self.clock = Clock()
         self.protocol: Any = ChargenFactory(self.clock).buildProtocol(None)
-        self.transport = _Transport(limit)
+        self.transport = LimitedTransport(limit)
         self.protocol.makeConnection(self.transport)
 
     def turns(self, count: int) -> None:
@@ -51,19 +51,6 @@ class Conversation:
             self.transport.producer.stopProducing()
             self.transport.producer = None
         self.protocol.connectionLost(Failure(ConnectionLost()))
-
-
-class _Transport(StringTransport):
-    def __init__(self, limit: int) -> None:
-        super().__init__()
-        self.limit = limit
-        self.paused = False
-
-    def write(self, data: bytes) -> None:
-        super().write(data)
-        if self.producer is not None and len(self.value()) > self.limit:
-            self.paused = True
-            self.producer.pauseProducing()
 
 
 def test_pattern_is_that_of_the_rfc() -> None:

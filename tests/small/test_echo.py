@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from flow_control import LimitedTransport
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.error import ConnectionDone, ConnectionLost
@@ -23,24 +24,6 @@ def connected(transport: StringTransport | None = None) -> tuple[Any, Any]:
     protocol = EchoFactory().buildProtocol(None)
     protocol.makeConnection(transport)
     return protocol, transport
-
-
-class SlowTransport(StringTransport):
-    """Pauses its producer above a limit, as Twisted's transports do, and sends on demand."""
-
-    LIMIT = 65536
-
-    def write(self, data: bytes) -> None:
-        super().write(data)
-        if self.producer is not None and len(self.value()) > self.LIMIT:
-            self.producer.pauseProducing()
-
-    def send_all(self) -> bytes:
-        sent = self.value()
-        self.clear()
-        if self.producer is not None:
-            self.producer.resumeProducing()
-        return sent
 
 
 @given(st.lists(st.binary(max_size=50)))
@@ -66,12 +49,12 @@ def test_interfaces() -> None:
 
 
 def test_full_send_buffer_pauses_reading() -> None:
-    protocol, transport = connected(SlowTransport())
+    protocol, transport = connected(LimitedTransport())
     received = 0
     while transport.producerState == "producing":
         protocol.dataReceived(bytes(4096))
         received += 4096
-        assert received <= 2 * SlowTransport.LIMIT
+        assert received <= 2 * transport.limit
     assert transport.send_all() == bytes(received)
     assert transport.producerState == "producing"
 
@@ -99,7 +82,7 @@ def test_farewell_unregisters_the_producer() -> None:
 @pytest.mark.parametrize("error", [ConnectionDone(), ConnectionLost()])
 def test_connection_lost_while_paused(error: Exception) -> None:
     """No method of the closed transport is called."""
-    protocol, transport = connected(SlowTransport())
+    protocol, transport = connected(LimitedTransport())
     protocol.dataReceived(bytes(100_000))
     assert transport.producerState == "paused"
     transport.producer = None  # as transports do before they notify the protocol
