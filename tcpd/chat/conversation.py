@@ -14,7 +14,7 @@ from tcpd.policy.reasons import End, Refusal
 class Edge(Protocol):
     """The connection, as its conversation uses it."""
 
-    def go_on(self) -> None:
+    def proceed(self) -> None:
         """Take further lines: the open request is complete, or messages that ran ahead are
         delivered. Harmless when nothing waits."""
 

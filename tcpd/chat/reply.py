@@ -166,11 +166,11 @@ class Reply:
         """
         self._open += 1
 
-        def go_on(result: Any) -> None:
+        def proceed(result: Any) -> None:
             if not self.client.gone:
                 then(result)
 
-        found.addCallback(go_on)
+        found.addCallback(proceed)
         found.addErrback(self._failed)
         found.addBoth(lambda result: self.release())
 

@@ -305,25 +305,25 @@ def parse_listener(text: str, words: Set[str]) -> Listener:
     """
     bind_text, *rest = text.split()
     wrong: list[str] = []
-    said: dict[str, Any] = {}
+    given: dict[str, Any] = {}
     for word in rest:
         try:
             name, value = _parse_word(word, bind_text, words)
         except ValueError as error:
             wrong.append(str(error))
             continue
-        if name in said:
+        if name in given:
             wrong.append(f"{name!r} occurs twice")
-        said[name] = value
+        given[name] = value
     if not bind_text.startswith("unix:"):
-        wrong += [f"{name}= goes with unix: only" for name in _OF_UNIX if name in said]
+        wrong += [f"{name}= goes with unix: only" for name in _OF_UNIX if name in given]
     bind: BindAddress | None = None
     try:
-        bind = _parse_bind(bind_text, {name: said[name] for name in _OF_UNIX if name in said})
+        bind = _parse_bind(bind_text, {name: given[name] for name in _OF_UNIX if name in given})
     except ValueError as error:
         wrong.append(str(error))
-    tls, starttls, proxy = said.get("tls"), said.get("starttls"), said.get("proxy")
-    udp, websocket = "udp" in said, "websocket" in said
+    tls, starttls, proxy = given.get("tls"), given.get("starttls"), given.get("proxy")
+    udp, websocket = "udp" in given, "websocket" in given
     if tls and starttls:
         wrong.append("tls= and starttls= exclude each other on one listener")
     if udp and (tls or starttls or proxy or not isinstance(bind, Address | None)):

@@ -194,7 +194,7 @@ class LineProtocol(LinePump):
     def _waited(self, call: Callable[[], None]) -> None:
         self._wait = None
         self.attempt(call)
-        self.go_on()
+        self.proceed()
 
     def _begin_stream(self) -> None:
         stream = self._session.stream

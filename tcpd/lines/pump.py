@@ -8,7 +8,7 @@ reason     it begins                                       it ends
 =========  ==============================================  =====================================
 FULL       the transport calls ``pauseProducing``          the transport calls
                                                            ``resumeProducing``
-WAITING    a request is open: :meth:`LinePump.wait`        it completes: :meth:`LinePump.go_on`
+WAITING    a request is open: :meth:`LinePump.wait`        it completes: :meth:`LinePump.proceed`
 RESTING    work is left that may be done later only: the   then
            rate allows no more now, or others must be
            written to first
@@ -224,12 +224,12 @@ class LinePump(Protocol):
     # --- for a subclass to use ---
 
     def wait(self) -> None:
-        """A request is open: take no more input until :meth:`go_on`."""
+        """A request is open: take no more input until :meth:`proceed`."""
         self._stops |= WAITING
         if not self._stops & RUNNING:
             self._steer()
 
-    def go_on(self) -> None:
+    def proceed(self) -> None:
         """The open request is complete."""
         self.resume(WAITING)
 
@@ -240,7 +240,7 @@ class LinePump(Protocol):
             self._stops = QUEUED
             self._steer()
 
-    def go_on_later(self, reason: int = 0) -> None:
+    def proceed_later(self, reason: int = 0) -> None:
         """End a reason to stop, or add work. Work continues later, not within this call."""
         stops = self._stops & ~reason
         if stops == RESTING:

@@ -44,7 +44,7 @@ class Ready(Enum):
     NOW = "now"
     #: in the next turn: others are written to first
     NEXT_TURN = "next turn"
-    #: when :meth:`SinglePump.go_on` is called
+    #: when :meth:`SinglePump.proceed` is called
     LATER = "later"
 
 
@@ -57,7 +57,7 @@ class LineConversation(Protocol):
 
     @property
     def waiting(self) -> object:
-        """True while a request is open: no line is taken until ``go_on``."""
+        """True while a request is open: no line is taken until ``proceed``."""
 
     @property
     def streaming(self) -> object:
@@ -295,12 +295,12 @@ class SinglePump(LinePump):
             self._overdue_timer = self._clock.callLater(REQUEST_SECONDS, self._overdue)
         super().wait()
 
-    def go_on(self) -> None:
+    def proceed(self) -> None:
         """The open request is complete, or messages that ran ahead are delivered: take further
         lines, not within this call. Harmless when nothing waits."""
         self._stop_overdue_timer()
         if self._stops & WAITING:
-            self.go_on_later(WAITING)
+            self.proceed_later(WAITING)
 
     def hang_up(self) -> None:
         """End the conversation: write pending output, and close."""
@@ -318,7 +318,7 @@ class SinglePump(LinePump):
         if not self._stops & OVER:
             self._unasked = [*self._unasked, call]
             if self._stops:
-                self.go_on_later()
+                self.proceed_later()
             else:
                 self._queue.add(self)  # reading continues: thousands of clients may have such work
 

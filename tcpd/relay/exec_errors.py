@@ -187,9 +187,9 @@ class ErrorPipe:
             self._read()
         elif self._paused is None:
             self._end.pause()
-            self._paused = self._reactor.callLater(_PAUSE, self._go_on)
+            self._paused = self._reactor.callLater(_PAUSE, self._resume)
 
-    def _go_on(self) -> None:
+    def _resume(self) -> None:
         self._paused = None
         if self._end is not None:
             self._end.resume()

@@ -410,17 +410,17 @@ def test_exit_does_not_wait_for_threads() -> None:
     use_daemon_threads(reactor)
     pool = reactor.getThreadPool()
     assert isinstance(pool, DaemonThreadPool)
-    go_on, done = threading.Event(), threading.Event()
+    proceed, done = threading.Event(), threading.Event()
     pool.start()
     for _ in range(30):
-        pool.callInThread(go_on.wait)
+        pool.callInThread(proceed.wait)
     pool.callInThread(done.set)
     threads = list(pool.threads)
     assert threads
     assert all(thread.daemon for thread in threads)
     pool.stop()  # waits for all work
     assert not done.is_set()
-    go_on.set()
+    proceed.set()
     for thread in threads:
         thread.join(30)
     reactors.close(reactor)

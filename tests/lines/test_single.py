@@ -112,7 +112,7 @@ class RecordingConversation:
 
     def complete(self) -> None:
         self.waiting = False
-        self.pump.go_on()
+        self.pump.proceed()
 
     def stream_more(self) -> None:
         self.left -= 1
@@ -213,7 +213,7 @@ def test_lines_are_taken_in_one_run(clock: WorkClock) -> None:
 
 
 def test_no_line_is_taken_while_a_request_is_open(clock: WorkClock) -> None:
-    """ "no further line is taken until go_on" """
+    """ "no further line is taken until proceed" """
     pump = Pump(clock)
     pump.dataReceived(b"OPEN\na\n")
     pump.dataReceived(b"b\n")
@@ -226,7 +226,7 @@ def test_no_line_is_taken_while_a_request_is_open(clock: WorkClock) -> None:
     clock.settle()
     assert pump.talk.lines == [b"OPEN", b"a", b"b"]
     assert pump.reads
-    pump.go_on()  # without waiting lines
+    pump.proceed()  # without waiting lines
     assert pump.reads
 
 
@@ -244,7 +244,7 @@ def test_request_that_completes_in_release(clock: WorkClock) -> None:
     assert pump.reads
 
 
-def test_barrier_waits_for_the_next_turn_or_for_go_on(clock: WorkClock) -> None:
+def test_barrier_waits_for_the_next_turn_or_proceed(clock: WorkClock) -> None:
     pump = Pump(clock)
     pump.talk.ready = Ready.NEXT_TURN
     pump.dataReceived(b"a\nPING\nb\n")
@@ -257,7 +257,7 @@ def test_barrier_waits_for_the_next_turn_or_for_go_on(clock: WorkClock) -> None:
     assert not pump.reads
     assert pump.talk.lines == [b"a"]
     pump.talk.ready = Ready.NOW
-    pump.go_on()
+    pump.proceed()
     clock.settle()
     assert pump.talk.lines == [b"a", b"PING", b"b"]
     assert pump.reads

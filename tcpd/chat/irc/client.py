@@ -186,7 +186,7 @@ class IrcClient(Client):
         """Note that a request is complete, and take the next line."""
         if self.waiting is reply:
             self.waiting = None
-            self.edge.go_on()
+            self.edge.proceed()
 
     def may_run_ahead(self) -> bool:
         """Return whether one more message may run ahead of the event log. If not, the next line
@@ -257,7 +257,7 @@ class IrcClient(Client):
             self.put(data)
         if self._blocked:
             self._blocked = False
-            self.edge.go_on()
+            self.edge.proceed()
 
     def dropped(self) -> None:
         self.stop()

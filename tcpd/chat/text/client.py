@@ -158,7 +158,7 @@ class TextClient(Client):
         """A request is complete."""
         if self.waiting is reply:
             self.waiting = None
-            self.edge.go_on()
+            self.edge.proceed()
 
     # --- what is sent to the client ---
 
@@ -224,7 +224,7 @@ class TextClient(Client):
             self.send(*behind)
         if self._blocked:
             self._blocked = False
-            self.edge.go_on()
+            self.edge.proceed()
 
     def killed(self, event: Killed, reply: Reply | None) -> None:
         if not self.over:

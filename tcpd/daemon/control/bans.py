@@ -111,9 +111,9 @@ class BanCommands:
         end_gently(self._clock, ended, End.BANNED)
         fault = await self._ban_file.save(self._bans)
         until = f"until {moment(ban.until)}" if ban.until is not None else "permanently"
-        said = f"{network} is banned {until}; {counted(len(ended), 'connection')} ended"
+        text = f"{network} is banned {until}; {counted(len(ended), 'connection')} ended"
         return CommandResult(
-            f"{said}\n{_warning(fault)}" if fault else said,
+            f"{text}\n{_warning(fault)}" if fault else text,
             {"ban": _plain(ban), "ended": len(ended), "kept": not fault},
         )
 
@@ -128,9 +128,9 @@ class BanCommands:
             raise CommandError(REFUSED, f"{network} is not banned{hint}")
         catalogue.OPERATOR_COMMAND.emit(self._log, operator=operator, command=f"UNBAN {network}")
         fault = await self._ban_file.save(bans)
-        said = f"{network} is no longer banned"
+        text = f"{network} is no longer banned"
         return CommandResult(
-            f"{said}\n{_warning(fault)}" if fault else said,
+            f"{text}\n{_warning(fault)}" if fault else text,
             {"ban": _plain(ban), "kept": not fault},
         )
 
