@@ -9,9 +9,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from docs.commands import Page
 from prometheus_client import CollectorRegistry, generate_latest
 from running import PATIENCE
-from watching import ROOT, RULES, alerts, conditions, dashboard, filled_in, queries
+from watching import RULES, alerts, conditions, dashboard, filled_in, queries
 
 from tcpd.ops.metrics import METRICS
 from tcpd.ops.process import Process
@@ -141,10 +142,10 @@ def test_alerts_named_on_the_dashboard_exist() -> None:
 
 def test_each_alert_has_a_runbook() -> None:
     """A section for each alert; its anchor is in the annotations of the rule."""
-    page = (ROOT / "docs" / "howto" / "monitor.rst").read_text(encoding="utf-8")
+    page = Page("docs/howto/monitor.rst")
     for name, runbook in alerts().items():
-        assert runbook == f"docs/howto/monitor.rst#{name.lower()}"
-        assert f"\n{name}\n{'~' * len(name)}\n" in page
+        assert runbook == f"{page.name}#{name.lower()}"
+        page.section(name)
 
 
 def promtool(*arguments: str) -> None:
