@@ -1,7 +1,7 @@
 """The command line of ``tcpd-ctl``.
 
-Exit status: 0 done; 1 the daemon (or the probed service) said no; 2 wrong usage; 3 there is no
-daemon to speak to; 4 this user may not.
+Exit status: 0 success; 1 refused by the daemon, or failed by the probed service; 2 usage error;
+3 no daemon is running; 4 permission denied.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _EPILOG = """exit status: 0 done, 1 refused by the daemon or failed by the probe
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run it.
+    """Run the command.
 
     :param arguments: of the command line; by default those of the process.
     :return: the exit status.

@@ -51,7 +51,7 @@ class Sampler:
         self._thread.start()
 
     def ask(self, request: str) -> None:
-        """Set the request for connections, from now on; a new one is sent at once.
+        """Set the request for connections; a new one is sent immediately.
 
         :param request: a line for the daemon; empty for none.
         """

@@ -145,7 +145,9 @@ def make_view(connections: bool, sort: str | None, is_reversed: bool, filter: st
     headings = [column.heading for column in view.table.columns]
     if sort is not None:
         if sort.upper() not in headings:
-            raise ValueError(f"{sort!r} is no column to sort by; there are {', '.join(headings)}")
+            raise ValueError(
+                f"{sort!r} is not a column to sort by; there are {', '.join(headings)}"
+            )
         view.order.column = headings.index(sort.upper())
     view.order.is_reversed = is_reversed
     return view

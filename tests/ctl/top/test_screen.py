@@ -297,7 +297,7 @@ def test_plain_text_has_all_columns() -> None:
 
 
 def test_unknown_column_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="'age' is no column to sort by; there are SERVICE, "):
+    with pytest.raises(ValueError, match="'age' is not a column to sort by; there are SERVICE, "):
         make_view(False, "age", False, "")
     assert make_view(True, "age", True, "").order.is_reversed
 
