@@ -207,6 +207,11 @@ class Admission:
         return self._count
 
     @property
+    def addresses(self) -> int:
+        """The number of addresses that have connections."""
+        return len(self._by_address)
+
+    @property
     def busiest(self) -> int:
         """The number of connections of the address that has the most."""
         return max(self._by_address.values(), default=0)

@@ -68,6 +68,21 @@ class Checks:
         self._good: OrderedDict[_Key, None] = OrderedDict()
         self._in_a_row = 0
 
+    @property
+    def queued(self) -> int:
+        """The number of checks that wait."""
+        return self._waiting
+
+    @property
+    def running(self) -> int:
+        """The number of checks that run."""
+        return len(self._under_way)
+
+    @property
+    def remembered(self) -> int:
+        """The number of addresses that have priority for a correct password."""
+        return len(self._good)
+
     def submit(
         self,
         address: IPv4Address | IPv6Address | None,

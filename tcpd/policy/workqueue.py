@@ -99,6 +99,15 @@ class WorkQueue:
         """The number of waiting sources."""
         return len(self._waiting)
 
+    def __contains__(self, source: object) -> bool:
+        """Whether a source waits."""
+        return source in self._waiting
+
+    @property
+    def runs_next(self) -> bool:
+        """Whether the next flush runs sources; else it only begins a new turn."""
+        return self._draining
+
     def run(self, source: WorkSource) -> bool:
         """Run a source immediately, or queue it. Exceptions of an immediate run propagate.
 

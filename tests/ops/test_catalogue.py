@@ -83,7 +83,7 @@ def test_sentence_uses_fields_of_the_entry(event: EventType) -> None:
 @pytest.mark.parametrize("event", CATALOGUE.values(), ids=lambda event: event.id)
 def test_page_has_each_event(event: EventType) -> None:
     text = PAGE.read_text(encoding="utf-8")
-    assert f"\n{event.id}\n" in text
+    assert re.search(rf"^{re.escape(event.id)}$", text, re.M)
     for field in event.fields:
         assert f"``{field}``" in text
 

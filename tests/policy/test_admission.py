@@ -117,7 +117,7 @@ def test_count_is_admitted_minus_released(steps: list[tuple[int, bool]]) -> None
     for host in held:
         admission.release(ipaddress.IPv4Address(host))
     assert connection_count.count == 0
-    assert admission._by_address == {}, "released addresses are forgotten"
+    assert admission.addresses == 0, "released addresses are forgotten"
 
 
 def test_unidentified_connection_counts_in_the_totals() -> None:

@@ -260,9 +260,8 @@ def test_remembered_addresses_are_bounded() -> None:
     for number in range(REMEMBERED + 100):
         harness.submit("right", str(ipaddress.ip_address("10.0.0.0") + number))
         harness.work(fits=True)
-    assert len(harness.checks._good) == REMEMBERED
-    assert not harness.checks._queues
-    assert not harness.checks._under_way
+    assert harness.checks.remembered == REMEMBERED
+    assert (harness.checks.queued, harness.checks.running) == (0, 0)
 
 
 def test_run_inline_reports_immediately() -> None:
@@ -314,10 +313,9 @@ def test_each_check_reports_once_within_the_bounds(steps: list[tuple[str, Any]])
         elif what == "wait":
             harness.now += word
         checks = harness.checks
-        assert checks._waiting == sum(map(len, checks._queues.values())) <= QUEUED
-        assert all(0 < len(queue) <= QUEUED_PER_ADDRESS for queue in checks._queues.values())
-        assert len(harness.working) == len(checks._under_way) <= CONCURRENT
-        assert len(harness.working) == CONCURRENT or not checks._queues
+        assert checks.queued <= QUEUED
+        assert len(harness.working) == checks.running <= CONCURRENT
+        assert checks.running == CONCURRENT or not checks.queued
     while harness.working:
         harness.work()
     for name, outcome in harness.outcomes.items():

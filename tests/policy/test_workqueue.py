@@ -234,8 +234,8 @@ def test_turn_is_bounded_and_no_client_starves(
             before = turns.now
             client.add(*steps)
             assert not waiting or turns.now == before  # no overtaking
-        runs = {client: client.runs for client in clients if client in turns.queue._waiting}
-        drains = turns.queue._draining
+        runs = {client: client.runs for client in clients if client in turns.queue}
+        drains = turns.queue.runs_next
         # no step starts after the deadline
         assert turns.turn() < SECONDS_A_TURN + LONGEST_STEP
         assert not drains or not runs or any(each.runs > n for each, n in runs.items())
