@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 import sys
 from abc import abstractmethod
+from collections.abc import Iterable
 from typing import Any
 
 from OpenSSL import SSL
@@ -24,7 +25,7 @@ from twisted.python.failure import Failure
 
 from tcpd.handshake.facts import Facts
 from tcpd.interfaces import IFarewell
-from tcpd.net.address import address_without_port, format_address, ip_of
+from tcpd.net.address import address_without_port, format_address, ip_of, unmap_ipv4
 from tcpd.net.connection_facts import connection_facts, socket_of
 from tcpd.net.connection_service import ConnectionService
 from tcpd.net.credentials import Credentials
@@ -406,6 +407,37 @@ class Connection(BottomTransport):
             inner.write_ended()
         elif IHalfCloseableProtocol.providedBy(inner):
             inner.writeConnectionLost()
+
+    # --- common to both transports ---
+
+    def writeSequence(self, iovec: Iterable[bytes]) -> None:
+        self.write(b"".join(iovec))
+
+    def stopProducing(self) -> None:
+        self.loseConnection()
+
+    def getHost(self) -> Any:
+        if self.proxy is not None and self.proxy.host is not None:
+            return self.proxy.host
+        return unmap_ipv4(self._local_address())
+
+    @abstractmethod
+    def _local_address(self) -> IAddress:
+        """Return the address of the socket."""
+
+    def _set_producer(self, producer: Any) -> bool:
+        """Set the producer, or stop it if the connection is closing.
+
+        :return: whether it was set.
+        :raise RuntimeError: if there is one.
+        """
+        if self.closing:
+            producer.stopProducing()
+            return False
+        if self._producer is not None:
+            raise RuntimeError(f"{producer!r} cannot be registered while {self._producer!r} is")
+        self._producer = producer
+        return True
 
     def getPeer(self) -> Any:
         return self._endpoint_address

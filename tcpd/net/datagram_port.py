@@ -12,13 +12,11 @@ import socket
 import struct
 from typing import Any
 
-from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.interfaces import IAddress, IListeningPort, IReadDescriptor
-from twisted.python.failure import Failure
+from twisted.internet.interfaces import IListeningPort, IReadDescriptor
 from zope.interface import implementer
 
-from tcpd.net.address import format_address, socket_address
 from tcpd.net.datagram import Datagrams
+from tcpd.net.listening_port import ListeningPort
 from tcpd.net.sockets import IP_PKTINFO, enable_pktinfo
 
 #: Datagrams read in one turn of the reactor.
@@ -26,9 +24,6 @@ _MAX_DATAGRAMS = 64
 
 #: Datagrams read before the port closes: more than net.core.rmem_default holds.
 _MAX_QUEUED = 1024
-
-#: Seconds without reading after a lack of memory.
-_PAUSE = 1.0
 
 #: The largest UDP datagram (RFC 768: a 16 bit length).
 _MAX_DATAGRAM = 65535
@@ -67,7 +62,7 @@ def reply_source(received: Ancillary) -> Ancillary:
 
 
 @implementer(IListeningPort, IReadDescriptor)
-class DatagramPort:
+class DatagramPort(ListeningPort):
     """Receives the datagrams of a listener and sends the replies.
 
     :param sock: bound and non-blocking; this object closes it.
@@ -75,15 +70,12 @@ class DatagramPort:
     :param reactor: an IReactorFDSet and IReactorTime.
     """
 
-    #: See :class:`tcpd.net.reactor.IDirect`.
-    direct = True
+    _kind = "UDP"
 
     def __init__(self, sock: socket.socket, server: Datagrams, reactor: Any) -> None:
-        self._socket = sock
+        super().__init__(sock, reactor)
         self._server = server
-        self._reactor = reactor
         self._buffer = bytearray(_MAX_DATAGRAM)
-        self._open = False
         self._max_datagrams = _MAX_DATAGRAMS
 
     def startListening(self) -> None:
@@ -93,38 +85,8 @@ class DatagramPort:
         self._server.opened(self._socket.getsockname()[1])
         self._reactor.addReader(self)
 
-    def stopListening(self) -> Deferred[None]:
-        """Close the port at once.
-
-        :return: a Deferred that has fired.
-        """
-        return maybeDeferred(self._close)
-
-    def _close(self) -> None:
-        if self._open:
-            self._open = False
-            self._reactor.removeReader(self)
-            self._socket.close()
-
-    def __repr__(self) -> str:
-        where = format_address(self.getHost()) if self._open else "closed"
-        return f"<{type(self).__name__} {where}>"
-
-    def getHost(self) -> IAddress:
-        return socket_address(self._socket.getsockname(), "UDP")
-
-    def fileno(self) -> int:
-        return self._socket.fileno()
-
     def logPrefix(self) -> str:
         return self._server.service
-
-    def connectionLost(self, reason: Failure) -> None:
-        """Close the port: the reactor is stopping."""
-        self._close()
-
-    def gone(self) -> None:
-        """Do nothing: a datagram socket has no connection to lose."""
 
     def drain_queue(self) -> None:
         """Answer all datagrams that the kernel has queued. Called before the port closes."""
@@ -136,13 +98,7 @@ class DatagramPort:
         try:
             self._answer()
         except MemoryError:
-            # the reactor would report the same datagrams again at once
-            self._reactor.removeReader(self)
-            self._reactor.callLater(_PAUSE, self._resume)
-
-    def _resume(self) -> None:
-        if self._open:
-            self._reactor.addReader(self)
+            self._pause()
 
     def _answer(self) -> None:
         sock, server, buffer = self._socket, self._server, self._buffer

@@ -17,9 +17,10 @@ from tcpd.config.settings import PolicySettings
 from tcpd.net.connection_log import ConnectionLog
 from tcpd.net.connection_view import ConnectionView
 from tcpd.net.listener_options import ListenerOptions
+from tcpd.net.own_names import LocalEnd
 from tcpd.net.proxy import ProxyFacts, facts_of
 from tcpd.net.proxy_stage import HeaderStage
-from tcpd.net.stage import BottomTransport, StackedTransport
+from tcpd.net.stage import StackedTransport, StageConnection
 from tcpd.net.tls import Certificates, TLSFacts
 from tcpd.net.tls import facts_of as tls_facts_of
 from tcpd.net.tls_faults import TLSFault
@@ -44,26 +45,19 @@ class PipelineService(Protocol):
     work: WorkQueue | None
 
 
-class PipelineConnection(BottomTransport, ConnectionView, Protocol):
+class PipelineConnection(StageConnection, LocalEnd, ConnectionView, Protocol):
     """The connection at the bottom of a pipeline.
 
     Members without a docstring are documented at :class:`tcpd.net.connection.Connection`.
     """
 
     inner: Any
-    disconnecting: bool
 
     @property
     def options(self) -> ListenerOptions: ...
 
     @property
     def layer(self) -> PipelineService: ...
-
-    @property
-    def listener_certificates(self) -> Certificates | None: ...
-
-    @property
-    def server_name(self) -> str: ...
 
     @property
     def closing(self) -> bool: ...
@@ -79,12 +73,6 @@ class PipelineConnection(BottomTransport, ConnectionView, Protocol):
     def stop_timer(self) -> None: ...
 
     def abort(self, reason: End) -> None: ...
-
-    def end(self, reason: End) -> None: ...
-
-    def record_end(self, reason: End) -> None: ...
-
-    def log_and_abort(self, doing: str) -> None: ...
 
     def input_ended(self, closing: bool) -> None: ...
 

@@ -8,29 +8,25 @@ import os
 import socket
 from collections.abc import Callable
 
-from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.interfaces import IAddress, IListeningPort, IReadDescriptor
+from twisted.internet.interfaces import IListeningPort, IReadDescriptor
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tcpd.net.address import format_address, socket_address
 from tcpd.net.listener_factory import ListenerFactory
+from tcpd.net.listening_port import ListeningPort
 from tcpd.net.sockets import BACKLOG
 from tcpd.net.turns import TurnScheduler, has_generations
 
 #: Connections accepted in one turn of the reactor.
 _MAX_ACCEPTS = 64
 
-#: Seconds without ``accept`` after a lack of descriptors or memory.
-_PAUSE = 1.0
-
 _OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 _NO_MEMORY = (errno.ENOBUFS, errno.ENOMEM)
 
 
 @implementer(IListeningPort, IReadDescriptor)
-class StreamPort:
+class StreamPort(ListeningPort):
     """Accepts connections on a listening socket.
 
     The port keeps one descriptor in reserve. When the process is out of descriptors, the port
@@ -47,9 +43,6 @@ class StreamPort:
 
     _log = Logger()
 
-    #: See :class:`tcpd.net.reactor.IDirect`.
-    direct = True
-
     def __init__(
         self,
         sock: socket.socket,
@@ -57,15 +50,13 @@ class StreamPort:
         turns: TurnScheduler,
         closed: Callable[[], None],
     ) -> None:
-        self._socket = sock
+        super().__init__(sock, turns.reactor)
         self._factory = factory
         self._turns = turns
-        self._reactor = turns.reactor
         if has_generations(turns.reactor):
             self.doRead = self._accept  # type: ignore[method-assign]
-        self._closed = closed
+        self._cleanup = closed
         self._reserve = -1
-        self._open = False
         self._max_accepts = _MAX_ACCEPTS
 
     def startListening(self) -> None:
@@ -75,43 +66,15 @@ class StreamPort:
         self._factory.doStart()
         self._reactor.addReader(self)
 
-    def stopListening(self) -> Deferred[None]:
-        """Close the port at once.
-
-        :return: a Deferred that has fired; it fails with what the factory's ``doStop`` raised.
-        """
-        return maybeDeferred(self._close)
-
-    def _close(self) -> None:
-        if self._open:
-            self._open = False
-            self._reactor.removeReader(self)
-            self._socket.close()
-            if self._reserve >= 0:
-                os.close(self._reserve)
-                self._reserve = -1
-            self._closed()
-            self._factory.doStop()
-
-    def __repr__(self) -> str:
-        where = format_address(self.getHost()) if self._open else "closed"
-        return f"<{type(self).__name__} {where}>"
-
-    def getHost(self) -> IAddress:
-        return socket_address(self._socket.getsockname())
-
-    def fileno(self) -> int:
-        return self._socket.fileno()
+    def _closed(self) -> None:
+        if self._reserve >= 0:
+            os.close(self._reserve)
+            self._reserve = -1
+        self._cleanup()
+        self._factory.doStop()
 
     def logPrefix(self) -> str:
         return self._factory.logPrefix()
-
-    def connectionLost(self, reason: Failure) -> None:
-        """Close the port: the reactor is stopping."""
-        self._close()
-
-    def gone(self) -> None:
-        """Do nothing: a listening socket has no connection to lose."""
 
     def drain_queue(self) -> None:
         """Accept all clients in the kernel's backlog. Called before the port closes."""
@@ -141,11 +104,11 @@ class StreamPort:
                 ):
                     continue
                 if error.errno in (*_OUT_OF_DESCRIPTORS, *_NO_MEMORY):
-                    self._pause(error.strerror or str(error))
+                    self._pause_accepting(error.strerror or str(error))
                     return
                 continue  # an error of the connection: ECONNABORTED and others, see accept(2)
             except MemoryError as error:
-                self._pause(os.strerror(errno.ENOMEM))
+                self._pause_accepting(os.strerror(errno.ENOMEM))
                 self._factory.no_memory(error)
                 return
             client.setblocking(False)
@@ -187,10 +150,8 @@ class StreamPort:
         with contextlib.suppress(OSError):
             self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
-    def _pause(self, error: str) -> None:
-        """Stop accepting for a while: the reactor would report the same clients again at once."""
-        self._reactor.callLater(_PAUSE, self._resume)
-        self._reactor.removeReader(self)
+    def _pause_accepting(self, error: str) -> None:
+        self._pause()
         self._log.error(
             "{prefix} no connection can be accepted: {error}",
             prefix=self.logPrefix(),
@@ -198,7 +159,6 @@ class StreamPort:
         )
 
     def _resume(self) -> None:
-        if self._open:
-            if self._reserve < 0:
-                self._reopen_reserve()
-            self._reactor.addReader(self)
+        if self._open and self._reserve < 0:
+            self._reopen_reserve()
+        super()._resume()

@@ -98,6 +98,21 @@ class BottomTransport(Protocol):
         """Start the timer that bounds a close."""
 
 
+class StageConnection(BottomTransport, Protocol):
+    """The connection at the bottom, as its stages use it.
+
+    Members without a docstring are documented at :class:`tcpd.net.connection.Connection`.
+    """
+
+    disconnecting: bool
+
+    def record_end(self, reason: End) -> None: ...
+
+    def end(self, reason: End) -> None: ...
+
+    def log_and_abort(self, doing: str) -> None: ...
+
+
 class Stage(Protocol):
     """Gets the bytes that a connection receives, instead of the protocol."""
 

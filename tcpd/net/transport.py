@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
@@ -31,7 +31,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tcpd.interfaces import IConnection
-from tcpd.net.address import socket_address, unmap_ipv4
+from tcpd.net.address import socket_address
 from tcpd.net.connection import Connection
 from tcpd.net.connection_service import ConnectionService
 from tcpd.net.credentials import credentials_of
@@ -276,9 +276,6 @@ class SocketConnection(Connection):
             self._send_out()
             self._pause_if_full()
 
-    def writeSequence(self, iovec: Iterable[bytes]) -> None:
-        self.write(b"".join(iovec))
-
     def loseConnection(self) -> None:
         if self.disconnecting or self._lost:
             return
@@ -308,12 +305,8 @@ class SocketConnection(Connection):
             self.loseConnection()
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
-        if self.disconnecting or self._lost:
-            producer.stopProducing()
+        if not self._set_producer(producer):
             return
-        if self._producer is not None:
-            raise RuntimeError(f"{producer!r} cannot be registered while {self._producer!r} is")
-        self._producer = producer
         self._paused = False
         if streaming:
             self._pause_if_full()
@@ -338,13 +331,8 @@ class SocketConnection(Connection):
             self._reading = True
             self._reactor.addReader(self)
 
-    def stopProducing(self) -> None:
-        self.loseConnection()
-
-    def getHost(self) -> Any:
-        if self.proxy is not None and self.proxy.host is not None:
-            return self.proxy.host
-        return unmap_ipv4(socket_address(self._socket.getsockname()))
+    def _local_address(self) -> IAddress:
+        return socket_address(self._socket.getsockname())
 
     def getHandle(self) -> socket.socket:
         return self._socket

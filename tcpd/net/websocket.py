@@ -22,7 +22,7 @@ from wsproto.frame_protocol import CloseReason
 from zope.interface import implementer
 
 from tcpd.net.own_names import LocalEnd, is_own
-from tcpd.net.stage import BottomTransport, StackedTransport
+from tcpd.net.stage import StackedTransport, StageConnection
 from tcpd.net.websocket_messages import FrameFault, Messages
 from tcpd.net.websocket_settings import WebSocketOptions
 from tcpd.net.websocket_upgrade import Upgrade, UpgradeRefused
@@ -33,19 +33,8 @@ from tcpd.policy.reasons import End
 _FRAMES_A_TURN = 100
 
 
-class WebSocketBelow(BottomTransport, LocalEnd, Protocol):
-    """The interface of the connection at the bottom to :class:`WebSocketLayer`.
-
-    Members without a docstring are documented at :class:`tcpd.net.connection.Connection`.
-    """
-
-    disconnecting: bool
-
-    def record_end(self, reason: End) -> None: ...
-
-    def end(self, reason: End) -> None: ...
-
-    def log_and_abort(self, doing: str) -> None: ...
+class WebSocketBelow(StageConnection, LocalEnd, Protocol):
+    """The connection at the bottom, with the names for checks of origins."""
 
 
 @implementer(ITCPTransport, IConsumer, IPushProducer)

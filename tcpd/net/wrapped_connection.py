@@ -8,10 +8,10 @@ object: each more Python frame for a message costs about as much as a small syst
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
 from typing import Any, cast
 
 from twisted.internet.interfaces import (
+    IAddress,
     IConsumer,
     IHalfCloseableProtocol,
     IPushProducer,
@@ -23,7 +23,6 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tcpd.interfaces import IConnection
-from tcpd.net.address import unmap_ipv4
 from tcpd.net.connection import Connection
 from tcpd.net.connection_facts import socket_of
 from tcpd.net.credentials import credentials_of
@@ -151,9 +150,6 @@ class WrappedConnection(Connection, Protocol):
         else:
             cast(ITransport, self.transport).write(data)
 
-    def writeSequence(self, iovec: Iterable[bytes]) -> None:
-        self.write(b"".join(iovec))
-
     def loseConnection(self) -> None:
         if self.disconnecting or self._lost:
             return
@@ -200,10 +196,8 @@ class WrappedConnection(Connection, Protocol):
         self._drop_held()
         reset_when_acknowledged(transport, self.layer.clock)
 
-    def getHost(self) -> Any:
-        if self.proxy is not None and self.proxy.host is not None:
-            return self.proxy.host
-        return unmap_ipv4(cast(ITransport, self.transport).getHost())
+    def _local_address(self) -> IAddress:
+        return cast(ITransport, self.transport).getHost()
 
     def getHandle(self) -> Any:
         return cast(Any, self.transport).getHandle()
@@ -228,12 +222,8 @@ class WrappedConnection(Connection, Protocol):
             below.setTcpKeepAlive(enabled)
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
-        if self.disconnecting or self._lost:
-            producer.stopProducing()
+        if not self._set_producer(producer):
             return
-        if self._producer is not None:
-            raise RuntimeError(f"{producer!r} cannot be registered while {self._producer!r} is")
-        self._producer = producer
         if not streaming:
             # the transport below calls a pull producer itself
             self._pulling = True
@@ -262,9 +252,6 @@ class WrappedConnection(Connection, Protocol):
     def resumeProducing(self) -> None:
         if not (self.disconnecting or self._lost):
             cast(Any, self.transport).resumeProducing()
-
-    def stopProducing(self) -> None:
-        self.loseConnection()
 
     def _drop_held(self) -> None:
         self._held.clear()
