@@ -61,7 +61,7 @@ class LineProtocol(LinePump):
     __slots__ = (
         "_peer",
         "_seconds",
-        "_session",
+        "session",
         "_shared",
         "_stream",
         "_wait",
@@ -83,7 +83,7 @@ class LineProtocol(LinePump):
         shared = self._shared
         connection = self._connection
         self._peer = peer = _peer_of(self.transport) if connection is None else connection.peer
-        self._session = Session(
+        self.session = Session(
             ConnectionScope(self.facts(connection), shared.context, shared.commands),
             # not a method of this object: that would make a reference cycle
             lambda command, error: shared.report(command, peer, error),
@@ -105,16 +105,16 @@ class LineProtocol(LinePump):
         return cast(ConnectionFacts, connection)
 
     def receive(self, data: bytes) -> None:
-        self._session.receive(data)
+        self.session.receive(data)
         if self._stream is not None:
             self._end_stream()
 
     def input_ended(self) -> None:
-        self._session.end_of_input()
+        self.session.end_of_input()
         self._end_stream()
 
     def step(self, deadline: float) -> float | None:
-        session = self._session
+        session = self.session
         while self._stops == RUNNING:
             replies = session.answer(deadline)
             if replies:
@@ -174,22 +174,22 @@ class LineProtocol(LinePump):
     # --- the conversation ---
 
     def _begin_wait(self) -> None:
-        pending = self._session.pending
+        pending = self.session.pending
         assert pending is not None
         self.wait()
         self._wait = Wait(self._clock, self._seconds, self._resolved, self._rejected, self._expired)
         self._wait.begin(pending)
 
     def _resolved(self, result: object) -> None:
-        self._waited(lambda: self._session.resolve(result))
+        self._waited(lambda: self.session.resolve(result))
 
     def _rejected(self, failure: Failure) -> None:
         error = failure.value
         assert error is not None
-        self._waited(lambda: self._session.reject(error))
+        self._waited(lambda: self.session.reject(error))
 
     def _expired(self) -> None:
-        self._waited(lambda: self._session.expire(self._seconds))
+        self._waited(lambda: self.session.expire(self._seconds))
 
     def _waited(self, call: Callable[[], None]) -> None:
         self._wait = None
@@ -197,11 +197,11 @@ class LineProtocol(LinePump):
         self.proceed()
 
     def _begin_stream(self) -> None:
-        stream = self._session.stream
+        stream = self.session.stream
         assert stream is not None
         self._stream = stream
         stream.begin(self._send_line)
-        if self._session.has_input:
+        if self.session.has_input:
             self._end_stream()
 
     def _send_line(self, line: str) -> None:
@@ -211,7 +211,7 @@ class LineProtocol(LinePump):
         """End the stream; input is processed next."""
         stream, self._stream = self._stream, None
         if stream is not None:
-            self._session.end_stream(stream.stop())
+            self.session.end_stream(stream.stop())
 
     def _start_tls(self) -> None:
         """Start TLS directly after the reply (RFC 3207 section 5)."""
@@ -223,7 +223,7 @@ class LineProtocol(LinePump):
         self.transport.unregisterProducer()
         self._stops &= ~FULL
         self._steer()
-        self._session.tls_started()
+        self.session.tls_started()
         connection.start_tls()
         self.transport.registerProducer(self, True)
 
@@ -232,7 +232,7 @@ class LineProtocol(LinePump):
         self.close()
 
     def _cancel(self) -> None:
-        self._session.close()
+        self.session.close()
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.stop()

@@ -331,7 +331,7 @@ def test_exception_in_a_later_turn_ends_one_connection(logged_failures: Any) -> 
     def fail(deadline: float) -> bytes:
         raise ZeroDivisionError("a bug")
 
-    line.protocol._session = SimpleNamespace(answer=fail)
+    line.protocol.session = SimpleNamespace(answer=fail)
     while not other.reads:
         line.context.clock.turn()
     [event] = logged_failures.expect("a bug")
