@@ -61,10 +61,10 @@ class LineProtocol(LinePump):
     __slots__ = (
         "_peer",
         "_seconds",
-        "session",
         "_shared",
         "_stream",
         "_wait",
+        "session",
     )
 
     def __init__(self, factory: Shared) -> None:

@@ -10,7 +10,7 @@ from tcpd.events.chat import Event, EventId, Identity
 
 
 def test_longest_msgid_has_64_bytes() -> None:
-    """'Its printable msgid has at most 64 bytes' (and no space, as IRC tags need it)."""
+    """EventId: "The msgid: printable ASCII without space, at most 64 bytes"."""
     msgid = str(EventId("n" * 32, "b" * 12, 10**17))
     assert len(msgid.encode()) == 64
     assert msgid.isascii()
@@ -32,7 +32,7 @@ EVENTS = [
 
 @pytest.mark.parametrize("cls", EVENTS, ids=lambda cls: cls.__name__)
 def test_events_are_immutable(cls: type[Event]) -> None:
-    """'An event is made once ... and is never changed': frozen, and with slots."""
+    """Events are frozen, with slots, and hashable."""
     values = dict.fromkeys(cls.__struct_fields__, "x")
     more = {"id": EventId("n", "b", 1), "time": 1.0, "actor": Identity("n-b-m1", "ann")}
     event = cls(**(values | more))

@@ -182,7 +182,7 @@ def test_fields_with_defaults_are_optional() -> None:
     ids=lambda entry: entry[:40].decode("latin-1"),
 )
 def test_invalid_entries_are_skipped_and_counted(entry: bytes) -> None:
-    """'Whoever reads a log skips the entry and counts it.'"""
+    """Undecodable: "Readers of a log skip the entry and count"."""
     with pytest.raises(Undecodable):
         decode(entry)
     counters = ChatCounters()

@@ -213,7 +213,7 @@ def test_lines_are_taken_in_one_run(clock: WorkClock) -> None:
 
 
 def test_no_line_is_taken_while_a_request_is_open(clock: WorkClock) -> None:
-    """ "no further line is taken until proceed" """
+    """Conversation.waiting: "no line is taken until ``proceed``" """
     pump = Pump(clock)
     pump.dataReceived(b"OPEN\na\n")
     pump.dataReceived(b"b\n")
@@ -402,7 +402,7 @@ def test_hang_up_flushes_the_output(clock: WorkClock) -> None:
 
 
 def test_leave_goes_through_the_queue(clock: WorkClock) -> None:
-    """ "Do what takes long once the connection is lost" """
+    """The end of many connections takes long, too."""
     busy, pump = Pump(clock), Pump(clock)
     busy.talk.takes = 1.0
     busy.dataReceived(b"x\nx\n")

@@ -155,7 +155,7 @@ def echoes(client: socket.socket, data: bytes = b"hello") -> bool:
 
 
 def test_slow_tls_handshake_times_out(start: Callable[[str], Daemon]) -> None:
-    """``handshake``: "How long a client may take for the TLS handshake", not for a part of it."""
+    """``handshake`` is the timeout of the whole handshake, not of a record."""
     daemon = start(config("handshake = 0.5s\naccess_log = yes", "line"))
     first = hello()
     with daemon.connect("line", "tls=main") as slow:
@@ -274,7 +274,7 @@ def test_connection_flood_is_refused_with_a_message(start: Callable[[str], Daemo
 
 
 def test_full_pause_leaves_a_flood_in_the_backlog(start: Callable[[str], Daemon]) -> None:
-    """``full = pause`` "leaves it waiting in the kernel until somebody goes"."""
+    """``full = pause``: "in the kernel's backlog until another connection closes"."""
     daemon = start(config("connections = 5\nfull = pause", "line"))
     with contextlib.ExitStack() as clients:
         waiting = [clients.enter_context(daemon.connect("line")) for _ in range(50)]
@@ -387,7 +387,7 @@ def test_silent_health_checks_are_not_logged(start: Callable[[str], Daemon]) -> 
 
 
 def test_stalled_reader_is_reset(start: Callable[[str], Daemon]) -> None:
-    """``stalled``: "How long bytes may wait for a client that takes none of them"."""
+    """``stalled``: "How long sent data may wait while the client reads none of it"."""
     daemon = start(config("stalled = 0.5s\naccess_log = yes", "chargen", "line"))
     with daemon.connect("chargen") as plain, daemon.connect_tls("chargen") as secured:
         assert plain.recv(1) == secured.recv(1) == b" "

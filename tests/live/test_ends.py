@@ -428,7 +428,7 @@ def test_program_killed_by_a_signal_truncates_the_stream(start: Callable[[str], 
 def test_stream_closed_by_policy_is_truncated(
     start: Callable[[str], Daemon], far: FarSide, words: str
 ) -> None:
-    """ "A stream that was cut never looks complete": client and far side get the data, then a
+    """ "A truncated stream never looks complete": client and far side get the data, then a
     reset."""
     text = head().replace("access_log", "session = 500ms\naccess_log")
     command = "/bin/sh -c 'head -c 1000 /dev/zero; exec sleep 1000'"

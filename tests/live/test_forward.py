@@ -516,7 +516,7 @@ def test_reload_changes_the_target_of_new_connections(
 def test_stop_resets_client_and_far_side(
     start: Callable[[str], Daemon], far: Callable[..., FarServer]
 ) -> None:
-    """ "A stream that was cut never looks complete." """
+    """ "A truncated stream never looks complete." """
     seen: list[str] = []
 
     def serve(connection: socket.socket) -> None:
@@ -537,7 +537,7 @@ def test_stop_resets_client_and_far_side(
 def test_idle_timeout_resets_client_and_far_side(
     start: Callable[[str], Daemon], far: Callable[..., FarServer]
 ) -> None:
-    """ "A client that [...] the policy ends, takes the far side with it"."""
+    """ "A truncated stream never looks complete." """
     seen: list[str] = []
     server = far(lambda connection: seen.append(closed_how(connection)))
     daemon = start(config(server.to, policy="idle = 200ms"))

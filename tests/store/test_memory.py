@@ -100,7 +100,7 @@ def test_bound_in_messages() -> None:
 
 
 def test_reload_to_no_history_drops_messages() -> None:
-    """'It holds from the next message of a room on.'"""
+    """At the next message of the room."""
     history = store()
     history.append("#tea", message_of(1))
     history.limits = HistoryLimits(0, MANY, MANY)
@@ -134,7 +134,6 @@ def test_many_messages_are_dropped_in_steps(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_renamed_room_keeps_its_history() -> None:
-    """'A room has another name, and its history with it.'"""
     history = store()
     history.append("#tea", message_of(1))
     history.append("#pot", message_of(2))
@@ -238,7 +237,6 @@ def test_bound_in_bytes_of_a_room() -> None:
 
 
 def test_reopened_room_has_its_history() -> None:
-    """'A room that is empty and opened again has its history.'"""
     chat = Chat()
     ann = chat.enter("ann", "#tea")
     fill(chat, ann, "#tea", 3)
