@@ -230,7 +230,7 @@ class Connection(BottomTransport):
     @property
     @abstractmethod
     def pending(self) -> int:
-        """Bytes buffered for the client; a transport of Twisted's counts as 1 while it is full."""
+        """Bytes buffered for the client; the full buffer of a Twisted transport counts as 1."""
 
     @abstractmethod
     def getHandle(self) -> Any:
@@ -258,7 +258,10 @@ class Connection(BottomTransport):
         return self.layer.identify(self)
 
     def mark_protocol_start(self, bytes_before: int) -> None:
-        """Note that the client can now send to the protocol. Called by the pipeline."""
+        """Note that the client can now send to the protocol. Called by the pipeline.
+
+        :param bytes_before: :attr:`bytes_in`; -1 if input for the protocol has arrived.
+        """
         self.ready_at = self.layer.clock.seconds()
         self.bytes_before_protocol = bytes_before
 

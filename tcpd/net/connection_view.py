@@ -81,7 +81,7 @@ class ConnectionView(Protocol):
 
     @property
     def pending(self) -> int:
-        """Bytes buffered for the client; a transport of Twisted's counts as 1 while it is full."""
+        """Bytes buffered for the client; the full buffer of a Twisted transport counts as 1."""
 
     @property
     def idle_sweeps(self) -> int:

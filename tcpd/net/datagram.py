@@ -138,7 +138,7 @@ class Datagrams:
         self._own_ports.add(port)
 
     def received(self, datagram: bytes, address: Address) -> bytes | None:
-        """Process a datagram. Never raises, except MemoryError.
+        """Process a datagram. Never raises.
 
         :param datagram: its payload.
         :param address: its source.

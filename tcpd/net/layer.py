@@ -241,7 +241,9 @@ class ConnectionLayer:
     def _admit(self, ip: IPAddress | None, proxies: Proxies | None) -> Refusal | None:
         if proxies is None:
             return self._admission.admit(ip)
-        return self._admission.take_place() if proxies.trusts(ip) else Refusal.UNTRUSTED_PROXY
+        return (
+            self._admission.admit_unidentified() if proxies.trusts(ip) else Refusal.UNTRUSTED_PROXY
+        )
 
     def identify(self, connection: Connection) -> bytes | None:
         """Admit or refuse the client that a PROXY header names. Called by its connection.

@@ -3,8 +3,8 @@
 What a protocol writes in its ``dataReceived`` is sent in one ``send`` when that returns. What
 others write to it is sent once, at the end of the reactor's turn. The socket is registered for
 writing only after a ``send`` found its buffer full. Counters, idle time and limits are in the same
-object, because each more Python frame for a message costs about as much as a small system call
-(docs/decisions/0006).
+object, because each additional Python frame for a message costs about as much as a small system
+call (docs/decisions/0006).
 
 The transport is an IReadDescriptor and IWriteDescriptor for any IReactorFDSet, and is faster on
 :mod:`tcpd.net.reactor`.

@@ -2,7 +2,7 @@
 
 A WrappedConnection is the protocol of the transport below, and the transport of the protocol or
 stage above. It counts bytes, resets the idle time and bounds the buffered output, all in one
-object: each more Python frame for a message costs about as much as a small system call.
+object: each additional Python frame for a message costs about as much as a small system call.
 """
 
 from __future__ import annotations

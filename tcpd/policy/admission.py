@@ -232,7 +232,7 @@ class Admission:
             self._connection_count.count += 1
         return refusal
 
-    def take_place(self) -> Refusal | None:
+    def admit_unidentified(self) -> Refusal | None:
         """Accept or refuse a client with a yet unknown address, by the totals alone.
 
         An accepted one must be released, without an address until :meth:`identify` accepts it.
@@ -246,7 +246,7 @@ class Admission:
         return refusal
 
     def identify(self, address: IPAddress) -> Refusal | None:
-        """Accept or refuse the address of a client that :meth:`take_place` accepted.
+        """Accept or refuse the address of a client that :meth:`admit_unidentified` accepted.
 
         An accepted client must be released with the address, a refused one without.
 

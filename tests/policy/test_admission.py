@@ -124,11 +124,11 @@ def test_unidentified_connection_counts_in_the_totals() -> None:
     connection_count = ConnectionCount(3)
     admission = Admission(Limits(networks("", "192.0.2.9"), 2, 1), connection_count)
     a, b = plain_address("192.0.2.1"), plain_address("192.0.2.2")
-    assert admission.take_place() is None
+    assert admission.admit_unidentified() is None
     assert admission.identify(plain_address("192.0.2.9")) is Refusal.DENIED
     assert admission.identify(a) is None
-    assert admission.take_place() is None
-    assert admission.take_place() is Refusal.SERVICE_FULL
+    assert admission.admit_unidentified() is None
+    assert admission.admit_unidentified() is Refusal.SERVICE_FULL
     assert admission.identify(a) is Refusal.ADDRESS_FULL
     admission.release(None)
     assert admission.admit(a) is Refusal.ADDRESS_FULL

@@ -81,7 +81,7 @@ def test_rates_apply_to_the_proxied_address() -> None:
     harness = Harness(connection_rate=Rate(1.0, 2.0), address_rate=Rate(1.0, 1.0))
     admission = harness.admission
     for _ in range(9):
-        assert admission.take_place() is None, "the proxy's connections are not rated"
+        assert admission.admit_unidentified() is None, "the proxy's connections are not rated"
     assert admission.identify(A) is None
     assert admission.identify(A) is Refusal.ADDRESS_RATE
     assert admission.identify(B) is None
