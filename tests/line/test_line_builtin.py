@@ -21,7 +21,7 @@ UNDER_TLS = PlainFacts(
 
 
 def test_help_lists_all_commands() -> None:
-    """ "214 and all commands that the connection can use, with their arguments" """
+    """ "the commands that the connection can use, with their arguments" """
     assert help_.call(make_request(commands=COMMANDS, connection=MAY_START_TLS)) == Reply(
         214,
         (
@@ -44,7 +44,7 @@ def test_help_lists_all_commands() -> None:
 
 @pytest.mark.parametrize("connection", [None, UNDER_TLS], ids=["no starttls=", "TLS is on"])
 def test_help_omits_unusable_commands(connection: PlainFacts | None) -> None:
-    """ "STARTTLS is listed where it would be answered with 220" """
+    """ "STARTTLS is listed if its reply would be ``220``" """
     reply = help_.call(make_request(commands=COMMANDS, connection=connection))
     assert isinstance(reply, Reply)
     assert len(reply.lines) == len(list(COMMANDS))  # a heading more, STARTTLS less
@@ -58,7 +58,7 @@ def test_help_omits_unusable_commands(connection: PlainFacts | None) -> None:
 
 
 def test_help_describes_one_command() -> None:
-    """ "or what one command does" """
+    """ "or the description of one command" """
     assert help_.call(make_request("ping", commands=COMMANDS)) == Reply(
         214, ("PING [token]", "Answers PONG, and the token if there is one.")
     )
@@ -68,7 +68,7 @@ def test_help_describes_one_command() -> None:
     ("word", "hint"), [("PIGN", "did you mean PING?"), ("x" * 4000, "HELP lists the commands")]
 )
 def test_help_of_unknown_command(word: str, hint: str) -> None:
-    """ "501 for a command that does not exist" """
+    """ "``501`` for an unknown command" """
     with pytest.raises(CommandError) as caught:
         help_.call(make_request(word, commands=COMMANDS))
     assert caught.value.code == 501
@@ -76,7 +76,7 @@ def test_help_of_unknown_command(word: str, hint: str) -> None:
 
 
 def test_time() -> None:
-    """RFC 3339 section 5.6; "250 and the time in UTC"."""
+    """RFC 3339 section 5.6; "the time in UTC as in RFC 3339"."""
     context = MemoryContext()
     assert time.call(make_request(context=context)) == "2026-03-01T17:05:09Z"
     context.clock.advance(0.999)
@@ -84,26 +84,26 @@ def test_time() -> None:
 
 
 def test_uptime() -> None:
-    """ "250 and for how long the daemon has been running" """
+    """ "the uptime of the daemon" """
     context = MemoryContext(started=100.0)
     context.clock.advance(100 + 93784.5)
     assert uptime.call(make_request(context=context)) == "93784 seconds (1 day, 2:03:04)"
 
 
 def test_whoami_without_tls() -> None:
-    """ "address and where the server sees the client; tls ... or none" """
+    """ "``address`` and the client's address" """
     assert whoami.call(make_request()) == Reply(250, ("address 192.0.2.1:4711", "tls none"))
 
 
 def test_whoami_with_tls() -> None:
-    """ "with TLS also cipher and its name" """
+    """ "with TLS also ``cipher`` and its name" """
     assert whoami.call(make_request(connection=UNDER_TLS)) == Reply(
         250, ("address [2001:db8::1]:4711", "tls TLSv1.3", "cipher TLS_AES_256_GCM_SHA384")
     )
 
 
 def test_whoami_on_a_unix_socket() -> None:
-    """ "on a UNIX socket also credentials and who connected" """
+    """ "on a UNIX socket also ``credentials`` of the client from the kernel" """
     facts = PlainFacts("line", "unix", credentials=Credentials(11, 22, 33))
     assert whoami.call(make_request(connection=facts)) == Reply(
         250, ("address unix", "credentials uid 22 gid 33 pid 11", "tls none")
@@ -124,7 +124,7 @@ def test_services() -> None:
 
 
 def test_starttls() -> None:
-    """ "220, and what follows is the TLS handshake" """
+    """ "``220``, then the TLS handshake." """
     connection = PlainFacts("line", "192.0.2.1:1", can_start_tls=True)
     assert starttls.call(make_request(connection=connection)) == Reply(
         220, ("ready for TLS",), Then.START_TLS
@@ -133,7 +133,7 @@ def test_starttls() -> None:
 
 @pytest.mark.parametrize(("connection", "code"), [(UNDER_TLS, 503), (None, 502)])
 def test_starttls_unavailable(connection: PlainFacts | None, code: int) -> None:
-    """ "503 when TLS is already active; 502 where the listener has no starttls=" """
+    """ "``503`` if TLS is already active; ``502`` if the listener has no ``starttls=``." """
     with pytest.raises(CommandError) as caught:
         starttls.call(make_request(connection=connection))
     assert caught.value.code == code
@@ -141,7 +141,7 @@ def test_starttls_unavailable(connection: PlainFacts | None, code: int) -> None:
 
 @pytest.mark.parametrize("name", ["QUIT", "SERVICES", "STARTTLS", "TIME", "UPTIME", "WHOAMI"])
 def test_arguments_are_rejected(name: str) -> None:
-    """ "501: Wrong arguments" """
+    """Code 501: "Wrong arguments"."""
     found = COMMANDS.find(name)
     assert found is not None
     with pytest.raises(WrongArguments):

@@ -65,7 +65,7 @@ def test_json_is_one_line(command: Any, key: str) -> None:
 @pytest.mark.parametrize("command", ASKED)
 @pytest.mark.parametrize("argument", ["12", "json utf8", "xml"])
 def test_report_takes_no_connection_argument(command: Any, argument: str) -> None:
-    """ "Only about the asking connection itself": no argument names another."""
+    """The report is about the client's connection: no argument names another."""
     with pytest.raises(WrongArguments):
         command.call(make_request(argument, connection=CLIENT))
 

@@ -118,7 +118,7 @@ def test_package_on_two_paths_is_no_conflict() -> None:
     ],
 )
 def test_invalid_commands_stop_the_start(values: list[str], sentence: str) -> None:
-    """ "duplicate names are refused at start", with both their names, and so are broken ones."""
+    """For duplicate names the error has both places; invalid entry points fail, too."""
     with pytest.raises(SettingError) as caught:
         load_commands(points=[point(value) for value in values])
     assert str(caught.value) == sentence

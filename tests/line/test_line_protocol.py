@@ -129,8 +129,8 @@ def test_replies_to_a_chunk_are_one_write() -> None:
 
 
 def test_reading_pauses_while_a_command_is_pending() -> None:
-    """ "While a command takes its time, nothing more is read from its client; what was already
-    received waits." """
+    """ "While a command runs, the server stops reading from its client; received requests
+    wait." """
     line = Line()
     assert line.say(b"PING 1\nWAIT\nPING 2\nPI") == b"250 PONG 1\r\n"
     assert not line.reads
@@ -157,7 +157,7 @@ def test_many_fired_deferreds_do_not_recurse() -> None:
 
 
 def test_failures_are_logged_with_the_reference(logged_failures: Any) -> None:
-    """ "the same reference stands in the server's log beside the cause" """
+    """ "the server's log has the same reference with the cause" """
     line = Line()
     said = line.say(b"FAIL\nFAILED\nPING\n").decode().splitlines()
     assert said[2] == "250 PONG"
@@ -176,8 +176,7 @@ def test_command_error_is_not_logged() -> None:
 
 
 def test_command_timeout_cancels_the_command(logged_failures: Any) -> None:
-    """ "A command that does not finish within command_timeout is cancelled, where it can be, and
-    answered 451." """
+    """ "A command that runs longer than ``command_timeout`` [...] is cancelled if possible"."""
     line = Line(command_timeout=7.0)
     line.say(b"WAIT\nPING\n")
     deferred = line.wait
@@ -225,7 +224,7 @@ def test_quit_unregisters_the_producer_and_closes() -> None:
 
 
 def test_reading_pauses_while_the_output_is_full() -> None:
-    """ "A client that sends and does not read is not read from any more, until it has read." """
+    """ "If a client does not read, the server stops reading from it." """
     line = Line()
     assert line.transport.producer is line.protocol
     assert verifyObject(IPushProducer, line.protocol)
@@ -341,8 +340,8 @@ def test_exception_in_a_later_turn_ends_one_connection(logged_failures: Any) -> 
 
 
 def test_half_close_receives_all_replies() -> None:
-    """ "A client may close its sending side after its last request: it gets all its replies, those
-    to commands that take their time included, and then the server closes the connection." """
+    """ "The server sends all replies, including those of commands that still run, and closes the
+    connection"."""
     line = Line()
     assert verifyObject(IHalfCloseableProtocol, line.protocol)
     assert line.say(b"PING a\nPING b\n") == b"250 PONG a\r\n250 PONG b\r\n"
@@ -384,7 +383,7 @@ def test_end_of_input_is_handled_once() -> None:
 
 
 def test_farewell() -> None:
-    """ "When the server ends the connection ... it says 421 SERVER_NAME and the reason." """
+    """ "it sends ``421 SERVER_NAME`` and the reason first" """
     line = Line()
     assert verifyObject(IFarewell, line.protocol)
     line.say(b"WAIT\nPING\n")
@@ -431,7 +430,7 @@ def test_command_may_close_its_connection(first: bytes) -> None:
 
 
 def test_refusal() -> None:
-    """ "A refused client gets 421 and the reason in place of the greeting" """
+    """ "a refused client receives ``421`` and the reason instead of the greeting" """
     factory = Line().factory
     assert verifyObject(IRefusing, factory)
     assert factory.refusal(Refusal.SERVICE_FULL) == (
@@ -529,7 +528,7 @@ def test_starttls_with_a_full_output() -> None:
 
 
 def test_starttls_on_a_listener_without_it() -> None:
-    """ "502 where the listener has no starttls=" """
+    """ "``502`` if the listener has no ``starttls=``" """
     protocol, transport = layered(starttls=False)
     protocol.dataReceived(b"STARTTLS\r\nPING\r\n")
     assert transport.value() == b"502 STARTTLS is not available here\r\n250 PONG\r\n"
@@ -569,7 +568,8 @@ def test_kind() -> None:
     ],
 )
 def test_http_request_ends_the_connection(opening: bytes, sentence: bytes, cut: bool) -> None:
-    """'An HTTP method as the first command ends the connection', before any of its lines acts."""
+    """ "A connection that starts with an HTTP request ... is closed with ``421``", and none of its
+    lines is run."""
     line = Line()
     stream = opening + b"NOW x\r\n"
     for piece in [bytes([byte]) for byte in stream] if cut else [stream]:
@@ -586,8 +586,8 @@ def test_http_method_after_another_command_is_a_command() -> None:
 
 
 def test_pending_command_stops_the_idle_timeout() -> None:
-    """IBusy: "it is at work for the client and reads nothing meanwhile"; command_timeout is its
-    bound."""
+    """IBusy: "whether it works for the client and does not read. The protocol bounds that time."
+    Here, command_timeout does."""
     line = Line()
     assert verifyObject(IBusy, line.protocol)
     assert not line.protocol.busy

@@ -36,7 +36,7 @@ def test_rendering(reply: Reply, sent: bytes) -> None:
 
 @given(code=st.integers(200, 599), lines=st.lists(any_text, min_size=1, max_size=4))
 def test_text_cannot_break_the_framing(code: int, lines: list[str]) -> None:
-    """ "Text is UTF-8. It never holds a line end." """
+    """ "Text of several lines becomes a reply of several lines." """
     sent = Reply(code, tuple(lines)).encode().decode()
     *before, last, end = sent.split("\r\n")
     assert end == ""
@@ -70,7 +70,7 @@ def test_error_code_below_400_is_rejected() -> None:
 
 
 def test_wrong_arguments_show_the_usage() -> None:
-    """ "501: Wrong arguments; the last line shows the usage" """
+    """Code 501: "Wrong arguments; the last line shows the usage"."""
     assert WrongArguments().reply("PING [token]").lines == ("usage: PING [token]",)
     assert WrongArguments("too many\nwords").reply("PING [token]").lines == (
         "too many",

@@ -150,19 +150,19 @@ def every_way(stream: bytes, **how: Any) -> bytes:
     ],
 )
 def test_requests_and_replies(stream: bytes, replies: bytes) -> None:
-    """ "command words are ASCII, case does not matter"; "the argument is all that follows the one
-    blank behind the command, other blanks included"."""
+    """Commands are "case-insensitive". "The argument is everything after the first blank behind the
+    command, including other blanks"."""
     assert every_way(stream) == replies
 
 
 @pytest.mark.parametrize("line", [b"\n", b"\r\n", b"  \n", b"\t \r\n"])
 def test_empty_line_gets_no_reply(line: bytes) -> None:
-    """ "An empty line, and one of nothing but spaces and tabs, gets no reply." """
+    """ "An empty line, or one of only spaces and tabs, gets no reply." """
     assert every_way(line + b"PING\n" + line) == b"250 PONG\r\n"
 
 
 def test_line_without_end_is_not_a_request() -> None:
-    """ "A last line that has no line end is not a request" """
+    """ "A last line without a line end is not a request; it is discarded." """
     conversation = Conversation()
     assert conversation.say(b"PING a\nPING b") == b"250 PONG a\r\n"
     conversation.session.end_of_input()
@@ -183,12 +183,12 @@ def test_line_without_end_is_not_a_request() -> None:
     ],
 )
 def test_unknown_commands(line: bytes, hint: bytes) -> None:
-    """ "An unknown command is answered 500 ... the reply names a similar command" """
+    """ "The reply to an unknown command is ``500``." """
     assert every_way(line + b"\n") == b"500 " + hint + b"\r\n"
 
 
 def test_suggestions_are_limited() -> None:
-    """ "To each connection's first 16 of them" """
+    """ "The first 16 of a connection [...] suggest a similar command"."""
     output = Conversation().say(b"PIGN\n" * 100).splitlines()
     assert len(output) == 100
     assert [b"did you mean" in line for line in output] == [True] * 16 + [False] * 84
@@ -198,13 +198,13 @@ def test_suggestions_are_limited() -> None:
     "line", [b"ECHO \xff", b"\xff", b"PING \xc3", b"echo\xff x", b"NO \xed\xa0\x80"]
 )
 def test_invalid_utf8(line: bytes) -> None:
-    """ "A line that is not valid UTF-8 is answered with 500." """
+    """ "A line that is not valid UTF-8 is answered with ``500``." """
     assert every_way(line + b"\nPING\n") == b"500 the line is not valid UTF-8\r\n250 PONG\r\n"
 
 
 def test_line_too_long() -> None:
-    """ "A longer one is answered with one 500 reply and skipped to its end ... The connection is
-    kept." """
+    """ "The server answers a longer one with one ``500`` reply as soon as it exceeds the limit, and
+    skips the rest of it. The connection stays open." """
     too_long = b"500 the line is longer than 64 bytes\r\n"
     longest = b"ECHO " + b"x" * 59
     assert every_way(longest + b"\r\n", max_line=64) == b"250 " + b"x" * 59 + b"\r\n"
@@ -217,14 +217,13 @@ def test_line_too_long() -> None:
 
 
 def test_strict_crlf() -> None:
-    """ "With strict_crlf = yes a line that ends in LF alone is refused with 500 and not looked
-    at." """
+    """ "With ``strict_crlf = yes`` a line that ends in LF alone is refused with ``500``." """
     refused = b"500 the line ends in LF alone, end it in CRLF\r\n"
     assert every_way(b"PING a\nPING b\r\n", strict_crlf=True) == refused + b"250 PONG b\r\n"
 
 
 def test_command_that_raises() -> None:
-    """ "451: The command failed ... The text ends in reference XXXXXXXX" """
+    """Code 451: "The text ends in ``reference XXXXXXXX``"."""
     conversation = Conversation()
     output = conversation.say(b"PING 1\nBREAK\nPING 2\n")
     assert output == b"250 PONG 1\r\n451 BREAK failed, reference 00000001\r\n250 PONG 2\r\n"
@@ -249,7 +248,7 @@ def test_command_that_returns_a_wrong_type() -> None:
 
 
 def test_replies_keep_their_order_around_a_wait() -> None:
-    """ "Replies come strictly in the order of the requests" """
+    """ "Replies are in the order of the requests"."""
     conversation = Conversation(wait=True)
     assert conversation.say(b"PING 1\nLATER\nPING 2\nLATER\nPING 3\n") == b"250 PONG 1\r\n"
     assert conversation.session.state is State.WAITING
@@ -295,7 +294,7 @@ def test_resolve_without_a_pending_command_raises() -> None:
 
 
 def test_quit() -> None:
-    """ "221, then the connection is closed. Requests that follow are not answered." """
+    """ "``221``, then the server closes the connection. Further requests are not answered." """
     conversation = Conversation()
     assert conversation.say(b"PING\nQUIT\nPING\n") == b"250 PONG\r\n221 example.net goodbye\r\n"
     assert conversation.session.state is State.CLOSED
@@ -310,9 +309,9 @@ CLEAR = PlainFacts("line", "192.0.2.1:4711", can_start_tls=True)
 )
 @pytest.mark.parametrize("apart", [False, True])
 def test_starttls_discards_cleartext_input(behind: bytes, apart: bool) -> None:
-    """ "what the server received in the clear behind the STARTTLS line is thrown away unseen,
-    counted, and gets no reply". RFC 3207 section 4.2: "The server MUST discard any knowledge
-    obtained from the client, ... which was not obtained from the TLS negotiation itself"."""
+    """ "The server discards, counts and does not answer data that it received in the clear
+    after the STARTTLS line". RFC 3207 section 4.2: "The server MUST discard any knowledge obtained
+    from the client, ... which was not obtained from the TLS negotiation itself"."""
     conversation = Conversation(connection=CLEAR, wait=True)
     if apart:  # behind a command that takes its time, in several segments
         conversation.say(b"LATER\n")
@@ -388,8 +387,7 @@ def test_waiting_input_is_not_split_in_memory() -> None:
 
 
 def test_help_shares_the_limit_of_suggestions() -> None:
-    """ "To each connection's first 16 of them the reply names a similar command": a guess is slow,
-    and HELP makes them too."""
+    """ "The first 16 of a connection, including those of HELP, suggest a similar command"."""
     conversation = Conversation()
     for _ in range(8):
         assert conversation.say(b"PIGN\n").endswith(b"did you mean PING?\r\n")
@@ -590,8 +588,8 @@ def test_command_names_are_checked() -> None:
 
 
 def test_greeting_and_last_words() -> None:
-    """ "220 SERVER_NAME line service ready, HELP lists the commands"; "421 SERVER_NAME and the
-    reason"."""
+    """ "``220 SERVER_NAME line service ready, HELP lists the commands``"; "``421 SERVER_NAME``
+    and the reason"."""
     assert greeting("example.net") == (
         b"220 example.net line service ready, HELP lists the commands\r\n"
     )

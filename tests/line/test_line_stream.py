@@ -66,7 +66,7 @@ class Watching:
 
 
 def test_stream_ends_when_the_client_sends_anything() -> None:
-    """ "The last one is sent when the client sends anything" """
+    """ "Its last line is sent when the client sends something or closes its sending side." """
     client = Watching()
     assert client.send(b"TICK\n") == b"250-first\r\n"
     client.ticker.say("a\x1b[2J\nb")

@@ -164,7 +164,7 @@ def test_a_failed_connection_is_logged_and_counted(
 
 @pytest.mark.parametrize("number", [errno.ECONNRESET, errno.ECONNREFUSED, errno.EMFILE])
 def test_a_failed_connection_resets_the_client(number: int) -> None:
-    """ "A stream that was cut never looks complete": neither as an empty reply, nor as if the
+    """ "A truncated stream never looks complete": neither as an empty reply, nor as if the
     client's data had been delivered."""
     pair = Pair()
     pair.refuse(ConnectError(osError=number))
@@ -467,7 +467,7 @@ def test_the_far_side_is_closed_when_it_has_read_all() -> None:
 
 
 def test_a_farewell_sends_nothing_and_stops_reading() -> None:
-    """ "A stream that was cut never looks complete": the policy cuts both directions."""
+    """ "A truncated stream never looks complete": the policy cuts both directions."""
     pair = Pair().connect()
     assert pair.side.farewell(End.SHUTDOWN) == b""
     assert not pair.far.reading
