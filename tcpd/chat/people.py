@@ -196,7 +196,7 @@ class Client:
         Its person entered, joined, left, was kicked or invited, sent a private message, or is in
         a room that was renamed.
 
-        :param reply: the reply of the request that caused it (:class:`tcpd.chat.reply.Reply`),
+        :param reply: the reply of the request that caused it (:class:`tcpd.chat.reply.ChatReply`),
             if this client did; else ``None``.
         """
 

@@ -40,7 +40,7 @@ class Completion:
     __slots__ = ("_over", "_refused", "_then", "expected", "reply")
 
     def __init__(
-        self, reply: Reply, refused: Callable[[Refused], None], then: Callable[[], None]
+        self, reply: ChatReply, refused: Callable[[Refused], None], then: Callable[[], None]
     ) -> None:
         self.reply = reply
         self.expected = False
@@ -70,7 +70,7 @@ class Completion:
             self.reply.release()
 
 
-class Reply:
+class ChatReply:
     """The reply to one request. Each frontend has a subclass.
 
     :cvar collects: it takes the client's own copy of the events of its request, by :meth:`show`.

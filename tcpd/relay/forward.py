@@ -16,7 +16,7 @@ from tcpd.relay.forward_client import ClientSide
 from tcpd.relay.forward_failures import FarFailure
 from tcpd.relay.forward_route import make_route
 from tcpd.relay.forward_settings import ForwardSettings
-from tcpd.relay.forward_sides import Client, Far
+from tcpd.relay.forward_sides import Far, ForwardedClient
 
 
 @implementer(IReconfigurable, IAbortable)
@@ -88,7 +88,7 @@ class ForwardFactory(ServerFactory):
     def count(self, word: str) -> None:
         self._context.counters.events[f"far-{word}"] += 1
 
-    def failed(self, why: FarFailure, client: Client) -> None:
+    def failed(self, why: FarFailure, client: ForwardedClient) -> None:
         self.count(why.word)
         since = self._throttle.record(why.word, self.clock.seconds())
         if since is None:

@@ -75,7 +75,7 @@ class _SingleProtocolFactory(Factory):
 class ClientSide(Protocol):
     """The client's side. It connects to the far side first, and reads nothing until then.
 
-    It provides :class:`tcpd.relay.forward_sides.Client`, which documents its attributes.
+    It provides :class:`tcpd.relay.forward_sides.ForwardedClient`, which documents its attributes.
 
     :param factory: the service's.
     """
@@ -168,7 +168,7 @@ class ClientSide(Protocol):
     # --- from the far side ---
 
     def far_connected(self) -> None:
-        """See :class:`tcpd.relay.forward_sides.Client`, as for those that follow."""
+        """See :class:`tcpd.relay.forward_sides.ForwardedClient`, as for those that follow."""
         self._stop_timer()
         self._attempt = None
         self._joined = True

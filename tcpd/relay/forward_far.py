@@ -14,7 +14,7 @@ from zope.interface import implementer
 
 from tcpd.net.delayed_reset import reset_when_acknowledged
 from tcpd.relay.forward_failures import FAILED, FarFailure
-from tcpd.relay.forward_sides import Client, Forwarding
+from tcpd.relay.forward_sides import ForwardedClient, Forwarding
 
 #: Bytes to read from the far side at a time, as from clients.
 _READ = 256 * 1024
@@ -78,8 +78,8 @@ class FarSide(Protocol):
 
     transport: Any
 
-    def __init__(self, client: Client, factory: Forwarding) -> None:
-        self._client: Client | None = client
+    def __init__(self, client: ForwardedClient, factory: Forwarding) -> None:
+        self._client: ForwardedClient | None = client
         self._factory = factory
         self._write = client.transport.write
         self._timer: IDelayedCall | None = None
@@ -240,13 +240,13 @@ class FarSide(Protocol):
         assert self._client is not None
         self._client.far_connected()
 
-    def _detach(self) -> Client | None:
+    def _detach(self) -> ForwardedClient | None:
         client, self._client = self._client, None
         self._source = None
         self._write = discard
         return client
 
-    def _lost(self, client: Client) -> None:
+    def _lost(self, client: ForwardedClient) -> None:
         """Notify the client's side. Data received before a half-close is complete: no reset."""
         self._factory.count("lost")
         client.far_lost(reset=not self._read_over, unacknowledged=True)
@@ -265,7 +265,7 @@ class FarSide(Protocol):
     def _reset(self) -> None:
         reset_when_acknowledged(self.transport, self._factory.clock)
 
-    def _log_loss(self, reason: Failure, client: Client) -> None:
+    def _log_loss(self, reason: Failure, client: ForwardedClient) -> None:
         """Log the loss of a joined connection, in TLS."""
 
     def _failure_before_join(self, reason: Failure) -> FarFailure:

@@ -12,7 +12,7 @@ from tcpd.relay.forward_failures import FarFailure
 from tcpd.relay.forward_route import Route
 
 
-class Client(Protocol):
+class ForwardedClient(Protocol):
     """The client's side, for the far side and the service.
 
     :ivar transport: the client's.
@@ -74,5 +74,5 @@ class Forwarding(Protocol):
     def count(self, word: str) -> None:
         """Count an event of far sides."""
 
-    def failed(self, why: FarFailure, client: Client) -> None:
+    def failed(self, why: FarFailure, client: ForwardedClient) -> None:
         """Count and log a failed connection to the far side."""

@@ -17,7 +17,7 @@ from tcpd.net.tls_layer import TLSLayer
 from tcpd.policy.addresses import IPAddress
 from tcpd.relay.forward_failures import UNTRUSTED, FarFailure, tls_failure
 from tcpd.relay.forward_far import LINGER, FarSide, ReadingProducer, prepare, was_reset
-from tcpd.relay.forward_sides import Client, Forwarding
+from tcpd.relay.forward_sides import ForwardedClient, Forwarding
 from tcpd.relay.forward_tls import FarHandshake, FarTLS
 
 _log = Logger()
@@ -29,7 +29,7 @@ class TLSFarSide(FarSide):
     :param tls: the service's.
     """
 
-    def __init__(self, client: Client, factory: Forwarding, tls: FarTLS) -> None:
+    def __init__(self, client: ForwardedClient, factory: Forwarding, tls: FarTLS) -> None:
         super().__init__(client, factory)
         self._handshake = tls.connect()
         connection = IConnection(client.transport, None)
@@ -84,7 +84,7 @@ class TLSFarSide(FarSide):
         untrusted = self._handshake.untrusted
         return FarFailure(UNTRUSTED, untrusted) if untrusted else tls_failure(reason)
 
-    def _log_loss(self, reason: Failure, client: Client) -> None:
+    def _log_loss(self, reason: Failure, client: ForwardedClient) -> None:
         if not isinstance(reason.value, ConnectionLost):
             self._factory.failed(tls_failure(reason), client)
 

@@ -18,7 +18,7 @@ from tcpd.chat.hub import Hub
 from tcpd.chat.outbox import FlushQueue, Outbox
 from tcpd.chat.people import Client, Person, Profile
 from tcpd.chat.refused import Code, Refused
-from tcpd.chat.reply import Reply
+from tcpd.chat.reply import ChatReply
 from tcpd.chat.service import ChatService
 from tcpd.chat.settings import ChatSettings
 from tcpd.chat.state import ChatState
@@ -79,7 +79,7 @@ class RecordingClient(Client):
         assert self.person is not None
         return self.person
 
-    def completed(self, reply: Reply) -> None:
+    def completed(self, reply: ChatReply) -> None:
         """No request is awaited."""
 
     def happened(self, event: Event, reply: Any) -> None:

@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from tcpd.chat.hub import Hub
 from tcpd.chat.people import Profile
 from tcpd.chat.refused import Code
-from tcpd.chat.reply import Reply
+from tcpd.chat.reply import ChatReply
 from tcpd.chat.service import ChatService
 from tcpd.chat.settings import REASON_BYTES, TOPIC_BYTES, ChatSettings
 from tcpd.chat.split import room_for
@@ -574,7 +574,7 @@ def test_concurrent_nick_changes_are_decided_in_log_order() -> None:
     assert all(reply.is_complete for reply in replies)
 
 
-class RenamingReply(Reply):
+class RenamingReply(ChatReply):
     """A reply that records refusals."""
 
     def __init__(self, client: RecordingClient) -> None:

@@ -14,7 +14,7 @@ from twisted.internet.defer import fail
 from tcpd.chat.irc.dispatch import IrcConversation
 from tcpd.chat.people import Profile
 from tcpd.chat.refused import Code, Refused
-from tcpd.chat.reply import Reply
+from tcpd.chat.reply import ChatReply
 from tcpd.eventlog.local import LocalLog
 from tcpd.events.chat import Event, EventId, Identity, RoomMessage
 
@@ -23,7 +23,7 @@ class RecordingReply:
     """A reply that records what was answered."""
 
     def __init__(self, client: RecordingClient) -> None:
-        self.reply = Reply(client)
+        self.reply = ChatReply(client)
         self.answered: list[Any] = []
 
     def ask(self, name: Any, verb: Any, *arguments: Any, then: Any = lambda: None) -> None:
@@ -38,7 +38,7 @@ class RecordingReply:
 
 
 def test_requests_made_by_a_callback_run_in_order() -> None:
-    """:meth:`tcpd.chat.reply.Reply.ask`: requests run one after the other."""
+    """:meth:`tcpd.chat.reply.ChatReply.ask`: requests run one after the other."""
     log = HeldLog()
     chat = Chat(log)
     ann = chat.client()
@@ -60,7 +60,7 @@ def test_requests_made_by_a_callback_run_in_order() -> None:
 
 
 def test_verb_that_raises_later_does_not_stop_the_request(logged_failures: Any) -> None:
-    """:meth:`tcpd.chat.reply.Reply.ask`: the failure is logged, and the next request runs."""
+    """:meth:`tcpd.chat.reply.ChatReply.ask`: the failure is logged, and the next request runs."""
 
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("a bug")

@@ -19,7 +19,7 @@ from tcpd.chat.irc.server import IrcServer
 from tcpd.chat.outbox import Outbox
 from tcpd.chat.people import Client
 from tcpd.chat.quitting import CLOSED
-from tcpd.chat.reply import Reply
+from tcpd.chat.reply import ChatReply
 from tcpd.config.values import Rate
 from tcpd.handshake.facts import Facts
 from tcpd.policy.buckets import TokenBucket
@@ -92,7 +92,7 @@ class IrcClient(Client):
         self.host: str | None = None
         self.multiline: Batch | None = None
         self.over = False
-        self.waiting: Reply | None = None
+        self.waiting: ChatReply | None = None
         self._blocked = False
         self._behind: list[bytes] | None = None
         self.streaming: Iterator[bytes] | None = None
@@ -178,11 +178,11 @@ class IrcClient(Client):
 
     # --- requests ---
 
-    def opened(self, reply: Reply) -> None:
+    def opened(self, reply: ChatReply) -> None:
         """Note that a request is incomplete although its command has returned."""
         self.waiting = reply
 
-    def completed(self, reply: Reply) -> None:
+    def completed(self, reply: ChatReply) -> None:
         """Note that a request is complete, and take the next line."""
         if self.waiting is reply:
             self.waiting = None

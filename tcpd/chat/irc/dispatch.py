@@ -18,7 +18,7 @@ from tcpd.chat.irc.parse_errors import send_parse_error
 from tcpd.chat.irc.reply import IrcReply, UnsolicitedReply, run
 from tcpd.chat.irc.text_port_hint import send_text_port_hint
 from tcpd.chat.refused import Refused
-from tcpd.chat.reply import Reply
+from tcpd.chat.reply import ChatReply
 from tcpd.events.chat import (
     Event,
     Identity,
@@ -109,7 +109,7 @@ class IrcConversation(IrcClient):
 
     # --- the hub's side ---
 
-    def happened(self, event: Event, reply: Reply | None) -> None:
+    def happened(self, event: Event, reply: ChatReply | None) -> None:
         if reply is None and isinstance(event, RoomRenamed):
             moderation.renamed_by_other(self, event)
         elif isinstance(event, Joined | Invited | RoomRenamed):
@@ -117,7 +117,7 @@ class IrcConversation(IrcClient):
             assert isinstance(answer, IrcReply)
             moderation.follow_up(answer, event, reply is not None)
 
-    def killed(self, event: Killed, reply: Reply | None) -> None:
+    def killed(self, event: Killed, reply: ChatReply | None) -> None:
         if self.over:
             return
         answer = UnsolicitedReply(self) if reply is None else reply

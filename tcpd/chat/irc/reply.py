@@ -13,7 +13,7 @@ from tcpd.chat.irc import caps, numerics
 from tcpd.chat.irc.client import CHUNK_BYTES, IrcClient
 from tcpd.chat.irc.message import Message, write, write_tags
 from tcpd.chat.irc.server import IrcServer
-from tcpd.chat.reply import Reply
+from tcpd.chat.reply import ChatReply
 from tcpd.chat.split import carried
 from tcpd.events.chat import Event
 
@@ -24,7 +24,7 @@ LABEL_BYTES = 64
 BATCH = "labeled-response"
 
 
-class IrcReply(Reply):
+class IrcReply(ChatReply):
     """Reply to a request without a label. Its lines are queued for the client at once."""
 
     client: IrcClient

@@ -15,7 +15,7 @@ from tcpd.chat.outbox import Outbox
 from tcpd.chat.people import Client, Profile
 from tcpd.chat.quitting import CLOSED
 from tcpd.chat.refused import Refused
-from tcpd.chat.reply import Reply
+from tcpd.chat.reply import ChatReply
 from tcpd.chat.room import PREFIXES, Room
 from tcpd.chat.text.render import columns, describe_past, describe_sent, encode_lines
 from tcpd.chat.text.server import TextServer
@@ -88,7 +88,7 @@ class TextClient(Client):
         self.asks_room = False
         self.attempts = 0
         self.over = False
-        self.waiting: Reply | None = None
+        self.waiting: ChatReply | None = None
         self._blocked = False
         self._behind: list[str] | None = None
 
@@ -150,11 +150,11 @@ class TextClient(Client):
 
     # --- requests ---
 
-    def opened(self, reply: Reply) -> None:
+    def opened(self, reply: ChatReply) -> None:
         """A command has returned, but its request is not complete."""
         self.waiting = reply
 
-    def completed(self, reply: Reply) -> None:
+    def completed(self, reply: ChatReply) -> None:
         """A request is complete."""
         if self.waiting is reply:
             self.waiting = None
@@ -189,7 +189,7 @@ class TextClient(Client):
 
     # --- the hub's side ---
 
-    def happened(self, event: Event, reply: Reply | None) -> None:
+    def happened(self, event: Event, reply: ChatReply | None) -> None:
         answer = TextReply(self) if reply is None else reply
         assert isinstance(answer, TextReply)
         person = self.person
@@ -226,7 +226,7 @@ class TextClient(Client):
             self._blocked = False
             self.edge.proceed()
 
-    def killed(self, event: Killed, reply: Reply | None) -> None:
+    def killed(self, event: Killed, reply: ChatReply | None) -> None:
         if not self.over:
             self.over = True
             self.outbox.put(encode_lines((f"! {event.reason}",)))
@@ -238,7 +238,7 @@ class TextClient(Client):
         self.edge.cut()
 
 
-class TextReply(Reply):
+class TextReply(ChatReply):
     """The reply to one line.
 
     :ivar client: a :class:`TextClient`.

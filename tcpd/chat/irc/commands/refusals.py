@@ -47,14 +47,14 @@ def refuse(reply: IrcReply, refused: Refused, *about: str) -> None:
 
 
 def refusing(reply: IrcReply, *about: str) -> Callable[[Refused], None]:
-    """Return :func:`refuse` as a callback for :meth:`tcpd.chat.reply.Reply.ask`."""
+    """Return :func:`refuse` as a callback for :meth:`tcpd.chat.reply.ChatReply.ask`."""
     return lambda refused: refuse(reply, refused, *about)
 
 
 def in_room(
     reply: IrcReply, room: str, nick: str = "", numbers: Mapping[Code, str] = NUMERICS
 ) -> Callable[[Refused], None]:
-    """Return a callback for :meth:`tcpd.chat.reply.Reply.ask` that replies to a refusal about a
+    """Return a callback for :meth:`tcpd.chat.reply.ChatReply.ask` that replies to a refusal about a
     room, or a user in it.
 
     :param room: as the client sent it.
