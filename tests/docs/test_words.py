@@ -135,3 +135,12 @@ def test_words_are_found(text: str, pattern: str, lines: list[int]) -> None:
 
 def test_areas_have_files() -> None:
     assert all(len(list(files(area))) > 50 for area in AREAS)
+
+
+def test_class_names_of_the_code_are_unique() -> None:
+    """A name has one meaning in the whole tree."""
+    found: dict[str, list[str]] = {}
+    for path in files("code"):
+        for name in re.findall(r"^ *class (\w+)", path.read_text("utf-8"), re.M):
+            found.setdefault(name, []).append(str(path.relative_to(ROOT)))
+    assert not {name: paths for name, paths in found.items() if len(paths) > 1}
