@@ -68,7 +68,7 @@ class OpenPort:
         )
 
     def switch_to(self, listener: Listener, server: Server) -> None:
-        """Serve as another listener at the same address would."""
+        """Take over the options of another listener at the same address; the port stays open."""
         before, self.listener = self.listener.bind, listener
         bind = listener.bind
         if isinstance(bind, UnixSocket) and bind != before:

@@ -77,7 +77,7 @@ def enable_pktinfo(sock: socket.socket) -> None:
 def listen_unix(address: UnixSocket) -> socket.socket:
     """Listen on a UNIX socket; replaces the file of a daemon that has ended.
 
-    Nobody can connect before the file has its owner, group and mode.
+    No client can connect before the file has its owner, group and mode.
 
     :raise OSError: if a system call fails, or another daemon listens there.
     """

@@ -85,7 +85,7 @@ def harness() -> Iterator[Open]:
         each.port.stopListening()
 
 
-def asked(harness: DatagramHarness, host: str) -> bytes:
+def request(harness: DatagramHarness, host: str) -> bytes:
     """Send a request from a connected socket, which receives only from its peer."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as client:
@@ -113,7 +113,7 @@ def test_reply_source_is_the_request_destination(
     of) the IP address(es) of the host"."""
     port = harness(listens)
     for host in hosts:
-        assert asked(port, host) == host.encode()
+        assert request(port, host) == host.encode()
     counters = port.counters
     assert counters.datagrams_in == counters.datagrams_out == len(hosts)
     assert counters.bytes_in == counters.bytes_out == sum(map(len, hosts))

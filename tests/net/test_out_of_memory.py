@@ -28,14 +28,14 @@ def no_memory(*_: object, **__: object) -> Any:
     raise MemoryError("none left")
 
 
-def watched(harness: Any) -> list[BaseException]:
+def memory_reports(harness: Any) -> list[BaseException]:
     """Collect what a layer reports as a lack of memory."""
     reported: list[BaseException] = []
     harness.layer.no_memory = reported.append
     return reported
 
 
-class Poor:
+class FailingMethod:
     """A wrapper that makes one method fail."""
 
     def __init__(self, whole: Any, method: str) -> None:
@@ -54,7 +54,7 @@ class Poor:
 
 def test_memory_error_in_recv_closes_the_connection() -> None:
     harness = SocketHarness()
-    reported = watched(harness)
+    reported = memory_reports(harness)
     harness.connection._receive = no_memory
     harness.connection.doRead()
     assert harness.sock.closed
@@ -64,7 +64,7 @@ def test_memory_error_in_recv_closes_the_connection() -> None:
     assert len(reported) == 1
 
 
-class Broken(SSL.Error):
+class MallocFailure(SSL.Error):
     """The error that pyOpenSSL raises."""
 
     def __init__(self, reason: str) -> None:
@@ -75,8 +75,8 @@ class Broken(SSL.Error):
     ("error", "poor"),
     [
         (MemoryError(), True),
-        (Broken("malloc failure"), True),
-        (Broken("wrong version number"), False),
+        (MallocFailure("malloc failure"), True),
+        (MallocFailure("wrong version number"), False),
         (SSL.Error(), False),
         (ValueError("malloc failure"), False),
         (None, False),
@@ -107,11 +107,11 @@ def test_null_ssl_connection_is_a_memory_error(
 def test_memory_error_in_send_resets_the_connection(method: str) -> None:
     """docs/decisions/0003"""
     harness = SocketHarness()
-    reported = watched(harness)
+    reported = memory_reports(harness)
     harness.sock.room = 3
     harness.connection.write(b"hello")
     harness.reactor.end_turn()
-    harness.connection._socket = Poor(harness.sock, "send")
+    harness.connection._socket = FailingMethod(harness.sock, "send")
     harness.connection._blocked = method == "doWrite"
     getattr(harness.connection, method)()
     harness.reactor.end_turn()
@@ -136,7 +136,7 @@ def test_connection_is_closed_if_logging_fails(
 @pytest.mark.parametrize("what", ["stop_timer", "stop_producer", "_determine_end"])
 def test_slot_is_freed_if_the_end_raises(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     harness = SocketHarness()
-    reported = watched(harness)
+    reported = memory_reports(harness)
     monkeypatch.setattr(type(harness.connection), what, no_memory)
     harness.connection.gone()
     assert not harness.layer.connections
@@ -149,7 +149,7 @@ def test_drain_completes_if_the_last_end_is_not_logged(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     harness = SocketHarness()
-    reported = watched(harness)
+    reported = memory_reports(harness)
     ends: list[object] = []
     monkeypatch.setattr(harness.layer.log, "ended", no_memory)
     harness.layer.drain(End.SHUTDOWN, 5.0).addCallback(ends.append)
@@ -186,28 +186,28 @@ def test_memory_error_in_accept_pauses_the_port(
     port: PortHarness, logged_failures: LoggedFailures, where: str
 ) -> None:
     client = port.connect()
-    sock, must_wait = port.port._socket, port.clients.must_wait
+    sock, must_wait = port.port._socket, port.listener.must_wait
     if where == "accept":
-        port.port._socket = Poor(sock, "accept")  # type: ignore[assignment]
+        port.port._socket = FailingMethod(sock, "accept")  # type: ignore[assignment]
     else:
-        port.clients.must_wait = no_memory  # type: ignore[method-assign]
+        port.listener.must_wait = no_memory  # type: ignore[method-assign]
     port.port.doRead()
     assert not port.reactor.readers
-    assert len(port.clients.poor) == 1
-    port.port._socket, port.clients.must_wait = sock, must_wait  # type: ignore[method-assign]
+    assert len(port.listener.memory_errors) == 1
+    port.port._socket, port.listener.must_wait = sock, must_wait  # type: ignore[method-assign]
     port.reactor.advance(1)
     assert port.reactor.readers == {port.port}
     port.port.doRead()
-    assert port.clients.taken[0].getpeername() == client.getsockname()
+    assert port.listener.taken[0].getpeername() == client.getsockname()
     logged_failures.expect("no connection can be accepted")
 
 
 def test_memory_error_of_a_new_connection_is_not_a_failure(port: PortHarness) -> None:
     client = port.connect()
-    port.clients.accept_socket = no_memory  # type: ignore[method-assign]
+    port.listener.accept_socket = no_memory  # type: ignore[method-assign]
     port.port.doRead()
     assert client.recv(1) == b""
-    assert len(port.clients.poor) == 1
+    assert len(port.listener.memory_errors) == 1
 
 
 class Flushable:
@@ -226,7 +226,7 @@ def test_flush_exception_does_not_affect_other_flushes(
     reactor: Any = MemoryReactor()
     reactor.written = None
     turns = TurnScheduler(reactor)
-    poor: Any = Poor(None, "flush")
+    poor: Any = FailingMethod(None, "flush")
     first, second = Flushable(), Flushable()
     for each in (first, poor, second):
         turns.schedule(each)

@@ -19,27 +19,27 @@ from tcpd.net.spares import Spares
 from tcpd.net.turns import TurnScheduler
 
 
-class Clients:
+class ListenerDouble:
     """A double of ListenerFactory."""
 
     def __init__(self) -> None:
         self.taken: list[socket.socket] = []
         self.running = 0
-        self.turned_away: list[Any] = []
+        self.refused: list[Any] = []
         self.room: int | None = None
         self.spares = Spares(0)
-        self.poor: list[BaseException] = []
+        self.memory_errors: list[BaseException] = []
         self.waiting: list[Callable[[], None]] = []
 
     def accept_socket(self, sock: socket.socket, address: Any, turns: TurnScheduler) -> None:
         self.taken.append(sock)
 
     def refuse_socket(self, sock: socket.socket, address: Any) -> None:
-        self.turned_away.append(address)
+        self.refused.append(address)
         sock.close()
 
     def no_memory(self, error: BaseException) -> None:
-        self.poor.append(error)
+        self.memory_errors.append(error)
 
     def use_spare_descriptor(self) -> bool:
         return self.spares.release()
@@ -65,11 +65,11 @@ class PortHarness:
 
     def __init__(self, sock: socket.socket, reactor: MemoryReactor | None = None) -> None:
         self.reactor = reactor or MemoryReactor()
-        self.clients = Clients()
+        self.listener = ListenerDouble()
         self.closed: list[bool] = []
-        clients: Any = self.clients
+        listener: Any = self.listener
         self.port = StreamPort(
-            sock, clients, TurnScheduler(self.reactor), lambda: self.closed.append(True)
+            sock, listener, TurnScheduler(self.reactor), lambda: self.closed.append(True)
         )
         self.port.startListening()
         self.address = sock.getsockname()
@@ -82,7 +82,7 @@ class PortHarness:
 
     def close(self) -> None:
         self.port.stopListening()
-        for sock in [*self.opened, *self.clients.taken]:
+        for sock in [*self.opened, *self.listener.taken]:
             sock.close()
 
 
@@ -97,8 +97,8 @@ def test_all_queued_clients_are_accepted_in_one_turn(harness: PortHarness) -> No
     for _ in range(5):
         harness.connect()
     harness.port.doRead()
-    assert len(harness.clients.taken) == 5
-    assert all(not sock.getblocking() for sock in harness.clients.taken)
+    assert len(harness.listener.taken) == 5
+    assert all(not sock.getblocking() for sock in harness.listener.taken)
 
 
 class OtherReactor(MemoryReactor):
@@ -118,14 +118,14 @@ def test_clients_are_accepted_between_polls_on_other_reactors() -> None:
     harness = PortHarness(listen_address(Address("127.0.0.1", 0)), OtherReactor())
     harness.connect()
     harness.port.doRead()
-    assert harness.clients.taken == []
+    assert harness.listener.taken == []
     harness.reactor.advance(0)
-    assert len(harness.clients.taken) == 1
+    assert len(harness.listener.taken) == 1
     harness.connect()
     harness.port.doRead()
     harness.port.stopListening()
     harness.reactor.advance(0)
-    assert len(harness.clients.taken) == 1
+    assert len(harness.listener.taken) == 1
     harness.close()
 
 
@@ -133,25 +133,25 @@ def test_drain_queue_accepts_all_queued_clients(harness: PortHarness) -> None:
     for _ in range(200):
         harness.connect()
     harness.port.drain_queue()
-    assert len(harness.clients.taken) == 200
+    assert len(harness.listener.taken) == 200
 
 
 def test_accepted_sockets_inherit_nodelay_and_keepalive(harness: PortHarness) -> None:
     """tcp(7)"""
     harness.connect()
     harness.port.doRead()
-    (sock,) = harness.clients.taken
+    (sock,) = harness.listener.taken
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
 
 
 def test_stop_closes_at_once_and_cleans_up(harness: PortHarness) -> None:
-    assert harness.clients.running == 1
+    assert harness.listener.running == 1
     harness.port.stopListening()
     harness.port.stopListening()
     assert harness.closed == [True]
-    assert harness.clients.running == 0
+    assert harness.listener.running == 0
     assert not harness.reactor.readers
     with pytest.raises(ConnectionRefusedError):
         harness.connect()
@@ -162,7 +162,7 @@ def test_exception_in_do_stop_fails_the_deferred(harness: PortHarness) -> None:
     def broken() -> None:
         raise ValueError("in stopFactory")
 
-    harness.clients.doStop = broken  # type: ignore[method-assign]
+    harness.listener.doStop = broken  # type: ignore[method-assign]
     failures: list[Any] = []
     harness.port.stopListening().addErrback(failures.append)
     assert [failure.type for failure in failures] == [ValueError]
@@ -194,66 +194,64 @@ class Failing:
 
 
 def test_reserve_descriptor_closes_a_client_when_out_of_descriptors(harness: PortHarness) -> None:
-    turned_away, taken = harness.connect(), harness.connect()
+    refused, taken = harness.connect(), harness.connect()
     sock: Any = Failing(harness.port._socket, [errno.EMFILE])
     harness.port._socket = sock
     harness.port.doRead()
-    assert turned_away.recv(1) == b"", "rather than left waiting for ever"
-    assert len(harness.clients.taken) == 1
-    assert harness.clients.turned_away == [turned_away.getsockname()], (
-        "and it can be logged and counted"
-    )
+    assert refused.recv(1) == b"", "rather than left waiting for ever"
+    assert len(harness.listener.taken) == 1
+    assert harness.listener.refused == [refused.getsockname()], "and it can be logged and counted"
     assert harness.port._reserve >= 0, "there is one in reserve again"
     del taken
 
 
 def test_spare_descriptor_accepts_when_out_of_descriptors(harness: PortHarness) -> None:
-    harness.clients.spares = Spares(1)
-    harness.clients.spares.refill()
-    clients = [harness.connect() for _ in range(2)]
+    harness.listener.spares = Spares(1)
+    harness.listener.spares.refill()
+    listener = [harness.connect() for _ in range(2)]
     sock: Any = Failing(harness.port._socket, [errno.EMFILE])
     harness.port._socket = sock
     harness.port.doRead()
-    assert len(harness.clients.taken) == 2
+    assert len(harness.listener.taken) == 2
     harness.connect()
     sock._plan.append(errno.EMFILE)
     harness.port.doRead()
-    assert len(harness.clients.turned_away) == 1
-    harness.clients.spares.refill()
+    assert len(harness.listener.refused) == 1
+    harness.listener.spares.refill()
     harness.connect()
     sock._plan.append(errno.EMFILE)
     harness.port.doRead()
-    assert len(harness.clients.taken) == 3
-    harness.clients.spares.close()
-    harness.clients.spares.refill()
-    assert not harness.clients.spares.release()
-    del clients
+    assert len(harness.listener.taken) == 3
+    harness.listener.spares.close()
+    harness.listener.spares.refill()
+    assert not harness.listener.spares.release()
+    del listener
 
 
 def test_full_pause_resumes_when_a_slot_is_free(harness: PortHarness) -> None:
-    harness.clients.room = 2
+    harness.listener.room = 2
     for _ in range(3):
         harness.connect()
     harness.port.doRead()
-    assert len(harness.clients.taken) == 2
+    assert len(harness.listener.taken) == 2
     assert not harness.reactor.readers, "nobody asks the kernel while there is no place"
-    (there_is_a_place,) = harness.clients.waiting
+    (there_is_a_place,) = harness.listener.waiting
     there_is_a_place()
     assert harness.reactor.readers == {harness.port}
     harness.port.doRead()
     assert not harness.reactor.readers, "it was taken by somebody else"
-    harness.clients.room = 3
-    harness.clients.waiting.pop()()
+    harness.listener.room = 3
+    harness.listener.waiting.pop()()
     harness.port.doRead()
-    assert len(harness.clients.taken) == 3
+    assert len(harness.listener.taken) == 3
 
 
 def test_paused_port_can_be_closed(harness: PortHarness) -> None:
-    harness.clients.room = 0
+    harness.listener.room = 0
     harness.connect()
     harness.port.doRead()
     harness.port.stopListening()
-    harness.clients.waiting.pop()()
+    harness.listener.waiting.pop()()
     assert not harness.reactor.readers
 
 
@@ -263,13 +261,13 @@ def test_enomem_pauses_the_port(harness: PortHarness, error: int, logged_failure
     sock: Any = Failing(harness.port._socket, [error])
     harness.port._socket = sock
     harness.port.doRead()
-    assert harness.clients.taken == []
+    assert harness.listener.taken == []
     assert not harness.reactor.readers
     logged_failures.expect("no connection can be accepted")
     harness.reactor.advance(1)
     assert harness.reactor.readers == {harness.port}
     harness.port.doRead()
-    assert len(harness.clients.taken) == 1
+    assert len(harness.listener.taken) == 1
 
 
 def test_aborted_connection_is_skipped(harness: PortHarness) -> None:
@@ -277,7 +275,7 @@ def test_aborted_connection_is_skipped(harness: PortHarness) -> None:
     sock: Any = Failing(harness.port._socket, [errno.ECONNABORTED, errno.EPROTO])
     harness.port._socket = sock
     harness.port.doRead()
-    assert len(harness.clients.taken) == 1
+    assert len(harness.listener.taken) == 1
 
 
 def test_exception_of_a_new_connection_is_logged(
@@ -286,7 +284,7 @@ def test_exception_of_a_new_connection_is_logged(
     def broken(sock: socket.socket, address: Any, turns: TurnScheduler) -> None:
         raise ValueError("not begun")
 
-    harness.clients.accept_socket = broken  # type: ignore[method-assign]
+    harness.listener.accept_socket = broken  # type: ignore[method-assign]
     client = harness.connect()
     harness.port.doRead()
     assert client.recv(1) == b""

@@ -97,7 +97,7 @@ def events() -> Any:
         yield of
 
 
-def nothing_left(harness: LayerHarness) -> None:
+def assert_nothing_left(harness: LayerHarness) -> None:
     """Assert that no slot, address or timer is left."""
     assert (
         harness.connection_count.count
@@ -154,7 +154,7 @@ def test_header_sets_the_addresses_and_the_rest_is_payload(
     assert harness.counters.bytes_in == len(stream)
     harness.lose(connection)
     assert harness.counters.ended == {End.CLIENT: 1}
-    nothing_left(harness)
+    assert_nothing_left(harness)
 
 
 def test_version_2_tlvs_are_available(make: Make) -> None:
@@ -234,7 +234,7 @@ def test_proxy_on_unix_socket(make: Make) -> None:
     assert connection.peer == "192.0.2.1:4711"
     assert harness.layer.admission.busiest == 1
     harness.lose(connection)
-    nothing_left(harness)
+    assert_nothing_left(harness)
 
 
 @pytest.mark.parametrize("sent", [b"", LINE[:20]])
@@ -252,7 +252,7 @@ def test_header_timeout_aborts(make: Make, events: Any, sent: bytes) -> None:
     (event,) = events("proxy.failed")
     assert (event["fault"], event["peer"]) == ("timeout", "10.0.0.1:40000")
     assert harness.application.made == []
-    nothing_left(harness)
+    assert_nothing_left(harness)
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_invalid_header_aborts_and_is_logged_once_a_burst(
     assert event["fault"] == fault
     assert event["since"] == 0
     assert harness.application.made == []
-    nothing_left(harness)
+    assert_nothing_left(harness)
 
 
 def test_truncated_header_is_rejected(make: Make, events: Any) -> None:
@@ -293,7 +293,7 @@ def test_truncated_header_is_rejected(make: Make, events: Any) -> None:
     assert harness.counters.ended == {End.PROXY_FAILED: 1}
     (event,) = events("proxy.failed")
     assert event["fault"] == "cut-short"
-    nothing_left(harness)
+    assert_nothing_left(harness)
 
 
 @pytest.mark.parametrize("sent", [b"", LOCAL, SELF])
@@ -308,7 +308,7 @@ def test_health_check_of_the_proxy_is_not_logged(make: Make, events: Any, sent: 
     assert harness.counters.ended == {End.CLIENT: 1}
     assert events("proxy.failed") == events("connection.refused") == []
     assert len(events("connection.ended")) == (not sent)
-    nothing_left(harness)
+    assert_nothing_left(harness)
 
 
 @pytest.mark.parametrize("header", [LOCAL, version_1(None), SELF])
@@ -325,7 +325,7 @@ def test_limits_by_address_do_not_apply_to_the_proxy(make: Make, header: bytes) 
     assert harness.counters.refused == {Refusal.SERVICE_FULL: 1}
     for connection in there:
         harness.lose(connection)
-    nothing_left(harness)
+    assert_nothing_left(harness)
 
 
 @pytest.mark.parametrize(("header", "events_logged"), [(LOCAL, 0), (SELF, 0), (LINE, 1)])
@@ -349,7 +349,7 @@ def test_connection_without_header_counts_in_the_totals(make: Make) -> None:
     harness.clock.advance(4.0)
     for connection in waiting:
         harness.lose(connection, ConnectionLost())
-    nothing_left(harness)
+    assert_nothing_left(harness)
 
 
 def test_limits_by_address_apply_to_the_client(make: Make, events: Any) -> None:
@@ -380,7 +380,7 @@ def test_limits_by_address_apply_to_the_client(make: Make, events: Any) -> None:
     assert len(harness.application.made) == 3
     for connection in (other, third):
         harness.lose(connection)
-    nothing_left(harness)
+    assert_nothing_left(harness)
 
 
 def test_bans_apply_to_the_client(make: Make) -> None:
@@ -393,7 +393,7 @@ def test_bans_apply_to_the_client(make: Make) -> None:
     assert transport.value() == b"no: banned"
     harness.lose(connection)
     assert harness.counters.refused == {Refusal.BANNED: 1}
-    nothing_left(harness)
+    assert_nothing_left(harness)
 
 
 def test_reload_of_limits_keeps_the_counts(make: Make) -> None:
@@ -408,7 +408,7 @@ def test_reload_of_limits_keeps_the_counts(make: Make) -> None:
     assert harness.counters.refused == {Refusal.ADDRESS_FULL: 1}
     for connection in (known, local, waiting):
         harness.lose(connection)
-    nothing_left(harness)
+    assert_nothing_left(harness)
 
 
 def test_access_log_has_client_and_proxy(make: Make, events: Any) -> None:
@@ -459,7 +459,7 @@ def test_drain_does_not_wait_for_a_header(make: Make) -> None:
     assert transport.aborted
     harness.lose(connection, ConnectionLost())
     assert harness.counters.ended == {End.SHUTDOWN: 1}
-    nothing_left(harness)
+    assert_nothing_left(harness)
 
 
 @pytest.mark.parametrize("size", [1, 100_000])
@@ -493,7 +493,7 @@ def test_tls_follows_the_header(make: Make, localhost: certificates.Made, size: 
     assert (known.tls.version, known.peer) == ("TLSv1.3", "192.0.2.1:4711")
     assert protocol.transport.getPeer() == CLIENT
     harness.lose(connection)
-    nothing_left(harness)
+    assert_nothing_left(harness)
 
 
 def test_handshake_timeout_starts_after_the_header(
@@ -509,7 +509,7 @@ def test_handshake_timeout_starts_after_the_header(
     assert transport.aborted
     harness.lose(connection, ConnectionLost())
     assert harness.counters.ended == {End.TLS_TIMEOUT: 1}
-    nothing_left(harness)
+    assert_nothing_left(harness)
 
 
 def test_refused_client_behind_a_proxy_with_tls_gets_no_plaintext(
@@ -521,10 +521,10 @@ def test_refused_client_behind_a_proxy_with_tls_gets_no_plaintext(
     assert transport.disconnecting
     assert transport.value() == b""
     harness.lose(connection)
-    nothing_left(harness)
+    assert_nothing_left(harness)
 
 
-class Curt(HalfCloseableRecorder):
+class ClosesAtOnce(HalfCloseableRecorder):
     """Writes and closes at once."""
 
     def connectionMade(self) -> None:
@@ -533,7 +533,7 @@ class Curt(HalfCloseableRecorder):
 
 
 def test_protocol_that_closes_at_once_gets_no_input(make: Make) -> None:
-    harness = make(Curt)
+    harness = make(ClosesAtOnce)
     connection, transport = harness.connect(PROXY)
     harness.feed(connection, LINE + b"hello")
     assert transport.value() == b"now"
@@ -542,7 +542,7 @@ def test_protocol_that_closes_at_once_gets_no_input(make: Make) -> None:
     assert protocol.received == b""
     harness.lose(connection)
     assert harness.counters.ended == {End.SERVER: 1}
-    nothing_left(harness)
+    assert_nothing_left(harness)
 
 
 def test_half_close_after_the_header(make: Make) -> None:
@@ -553,7 +553,7 @@ def test_half_close_after_the_header(make: Make) -> None:
     (protocol,) = harness.application.made
     assert (protocol.received, protocol.half_closed) == (b"hello", 1)
     harness.lose(connection, ConnectionDone())
-    nothing_left(harness)
+    assert_nothing_left(harness)
 
 
 def test_reload_can_enable_and_disable_headers(make: Make) -> None:
@@ -598,4 +598,4 @@ def test_replace_address_moves_the_slot_to_the_new_address(make: Make, events: A
     ]
     for connection in (gateway, again):
         harness.lose(connection)
-    nothing_left(harness)
+    assert_nothing_left(harness)

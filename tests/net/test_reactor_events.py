@@ -449,17 +449,17 @@ def test_hangup_disconnects_a_descriptor_that_is_not_reading(
 
 
 @pytest.fixture
-def poor(reactor: TcpdReactor, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def reports(reactor: TcpdReactor, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Collect the reports of a reactor whose logging fails for lack of memory."""
-    said: list[str] = []
+    calls: list[str] = []
 
     def no_memory(error: BaseException) -> None:
         raise MemoryError("none left for this either")
 
     reactor.no_memory = no_memory
-    reactor.exhausted = said.append
-    monkeypatch.setattr(time, "sleep", lambda seconds: said.append("a moment"))
-    return said
+    reactor.exhausted = calls.append
+    monkeypatch.setattr(time, "sleep", lambda seconds: calls.append("sleep"))
+    return calls
 
 
 @KINDS
@@ -492,7 +492,7 @@ class Port(Direct):
 
 
 def test_port_and_waker_stay_after_memory_errors(
-    reactor: TcpdReactor, batch: Batch, poor: list[str], monkeypatch: pytest.MonkeyPatch
+    reactor: TcpdReactor, batch: Batch, reports: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = Port(900)
     reactor.addReader(port)
@@ -501,14 +501,14 @@ def test_port_and_waker_stay_after_memory_errors(
     reactor.doIteration(0)
     assert port.calls == ["read"]
     assert {port, reactor.waker} <= set(reactor.getReaders())
-    assert poor == ["a moment"]
+    assert reports == ["sleep"]
 
 
 @pytest.mark.parametrize("what", ["poll", "_flush_written", "_call_always_ready"])
 def test_main_loop_survives_failed_turns(
     reactor: TcpdReactor,
     batch: Batch,
-    poor: list[str],
+    reports: list[str],
     monkeypatch: pytest.MonkeyPatch,
     what: str,
 ) -> None:
@@ -522,27 +522,27 @@ def test_main_loop_survives_failed_turns(
     reactor._always_reading[900] = Direct(900)
     for _ in range(199):
         reactor.doIteration(0)
-    assert poor == ["a moment"] * 199
+    assert reports == ["sleep"] * 199
     reactor.doIteration(0)
-    assert poor[199].startswith("the main loop cannot continue")
+    assert reports[199].startswith("the main loop cannot continue")
 
 
 def test_successful_turn_resets_the_count(
-    reactor: TcpdReactor, batch: Batch, poor: list[str], monkeypatch: pytest.MonkeyPatch
+    reactor: TcpdReactor, batch: Batch, reports: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(300):
         with monkeypatch.context() as patched:
             patched.setattr(batch, "poll", lambda *_: reactor.no_memory(MemoryError()))
             reactor.doIteration(0)
         reactor.doIteration(0)
-    assert poor == ["a moment"] * 300
+    assert reports == ["sleep"] * 300
 
 
 @pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt, SystemExit])
 def test_timer_exception_does_not_end_the_main_loop(
     reactor: TcpdReactor,
     batch: Batch,
-    poor: list[str],
+    reports: list[str],
     logged_failures: LoggedFailures,
     monkeypatch: pytest.MonkeyPatch,
     error: type[BaseException],
@@ -556,7 +556,7 @@ def test_timer_exception_does_not_end_the_main_loop(
     reactor.runUntilCurrent()
     assert reactor.timeout() == 0.0
     reactor.doIteration(0)
-    assert poor == ["a moment"]
+    assert reports == ["sleep"]
     if error is not MemoryError:
         logged_failures.expect("it broke", 2)
 

@@ -25,7 +25,7 @@ from tcpd.net.tls import Certificates, facts_of
 VERSIONS = pytest.mark.parametrize("version", [SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION])
 
 
-def several(made: Sequence[certificates.Made], **settings: Any) -> Certificates:
+def load_several(made: Sequence[certificates.Made], **settings: Any) -> Certificates:
     files = {
         "certificate": tuple(str(each.certificate_file) for each in made),
         # in any order
@@ -34,7 +34,7 @@ def several(made: Sequence[certificates.Made], **settings: Any) -> Certificates:
     return Certificates(TLSSettings(**{**files, **settings}))
 
 
-def shown_to(
+def certificate_for(
     server: Certificates, name: bytes | None, client: SSL.Context | None = None
 ) -> x509.Certificate:
     _, connection = handshake(server, client or client_context(), name=name)
@@ -72,7 +72,10 @@ def test_certificate_is_selected_by_sni(
         certificates.make(tmp_path, "b", names=["b.example.org"]),
         certificates.make(tmp_path, "any", names=["*.example.org"]),
     ]
-    assert shown_to(several(made), asked, client_context(version)) == made[number].certificate
+    assert (
+        certificate_for(load_several(made), asked, client_context(version))
+        == made[number].certificate
+    )
 
 
 def test_exact_name_is_preferred_to_an_earlier_wildcard(tmp_path: Path) -> None:
@@ -80,7 +83,7 @@ def test_exact_name_is_preferred_to_an_earlier_wildcard(tmp_path: Path) -> None:
         certificates.make(tmp_path, "any", names=["*.example.org"]),
         certificates.make(tmp_path, "a", names=["a.example.org"]),
     ]
-    assert shown_to(several(made), b"a.example.org") == made[1].certificate
+    assert certificate_for(load_several(made), b"a.example.org") == made[1].certificate
 
 
 @pytest.mark.parametrize("asked", [b"example.org", None])
@@ -94,9 +97,9 @@ def test_key_type_is_selected_by_signature_algorithms(
         each: certificates.make(tmp_path, "example.org", key_type=each, file=each)
         for each in (first, second)
     }
-    server = several(list(made.values()))
+    server = load_several(list(made.values()))
     for each in ("RSA", "ECDSA"):
-        assert shown_to(server, asked, only(each)) == made[each].certificate
+        assert certificate_for(server, asked, only(each)) == made[each].certificate
 
 
 @VERSIONS
@@ -105,8 +108,8 @@ def test_ecdsa_is_preferred_to_rsa(tmp_path: Path, version: int) -> None:
         certificates.make(tmp_path, "example.org", key_type=each, file=each)
         for each in ("RSA", "ECDSA")
     ]
-    server = several(made)
-    assert shown_to(server, b"example.org", client_context(version)) == made[1].certificate
+    server = load_several(made)
+    assert certificate_for(server, b"example.org", client_context(version)) == made[1].certificate
 
 
 def test_each_key_type_has_its_own_chain(tmp_path: Path) -> None:
@@ -120,7 +123,7 @@ def test_each_key_type_has_its_own_chain(tmp_path: Path) -> None:
         bundle.append(middle.certificate_file.read_bytes())
     chain = tmp_path / "chains.pem"
     chain.write_bytes(b"".join(bundle))
-    server = several(list(leaves.values()), chain=(str(chain),))
+    server = load_several(list(leaves.values()), chain=(str(chain),))
     for each, leaf in leaves.items():
         _, client = handshake(server, only(each), name=b"a")
         shown = client.get_peer_cert_chain(as_cryptography=True)
@@ -136,7 +139,7 @@ def test_sessions_are_resumed_on_each_certificate(
 ) -> None:
     """RFC 5077 section 3.1; RFC 8446 section 4.6.1."""
     made = [certificates.make(tmp_path, each, authority=True) for each in ("a", "b")]
-    server = several(made, client_ca=str(made[0].certificate_file) if asks else "")
+    server = load_several(made, client_ca=str(made[0].certificate_file) if asks else "")
     client = client_context(version)
     client.use_certificate_file(str(made[0].certificate_file))
     client.use_privatekey_file(str(made[0].key_file))
@@ -144,9 +147,9 @@ def test_sessions_are_resumed_on_each_certificate(
     session = first.get_session()
     ours, _ = handshake(server, client, session, name=asked)
     assert (facts_of(ours).fingerprint is not None) == asks, "it is in the ticket"
-    whole = server_flight(server, client, None, asked)
+    valid_files = server_flight(server, client, None, asked)
     resumed = server_flight(server, client, session, asked)
-    assert resumed < whole - 300, "the certificate is what a resumed handshake leaves out"
+    assert resumed < valid_files - 300, "the certificate is what a resumed handshake leaves out"
 
 
 @pytest.mark.parametrize("asked", [b"a", b"b"], ids=["first", "switched"])
@@ -157,12 +160,12 @@ def test_alpn_and_versions_apply_to_each_certificate(
     made = [certificates.make(tmp_path, each) for each in ("a", "b")]
     client = client_context(version)
     client.set_alpn_protos([b"h2", b"irc"])
-    ours, connection = handshake(several(made), client, name=asked)
+    ours, connection = handshake(load_several(made), client, name=asked)
     assert connection.get_alpn_proto_negotiated() == b""
     assert facts_of(ours).server_name == asked.decode()
     if version == SSL.TLS1_2_VERSION:
         with pytest.raises(SSL.Error):
-            handshake(several(made, minimum="1.3"), client, name=asked)
+            handshake(load_several(made, minimum="1.3"), client, name=asked)
 
 
 @pytest.mark.parametrize("asked", [b"a", b"b"], ids=["first", "switched"])
@@ -179,7 +182,7 @@ def test_client_certificate_is_required_on_each_certificate(
         "stranger": certificates.make(tmp_path, "eve"),
         "nobody": None,
     }[who]
-    server = several(made, client_ca=str(ca.certificate_file), client_certificate=word)
+    server = load_several(made, client_ca=str(ca.certificate_file), client_certificate=word)
     client = client_context(version)
     if shows is not None:
         client.use_certificate_file(str(shows.certificate_file))
@@ -205,12 +208,12 @@ def test_weak_cipher_suites_are_refused(localhost: certificates.Made) -> None:
     client = client_context(SSL.TLS1_2_VERSION)
     client.set_cipher_list(b"ECDHE-ECDSA-AES128-SHA:AES128-GCM-SHA256:ECDHE-ECDSA-AES128-SHA256")
     with pytest.raises(SSL.Error):
-        handshake(several([localhost]), client)
+        handshake(load_several([localhost]), client)
 
 
 def test_renegotiation_is_refused(localhost: certificates.Made) -> None:
     """RFC 9325 section 3.5; the alert no_renegotiation of RFC 5246."""
-    server, client = handshake(several([localhost]), client_context(SSL.TLS1_2_VERSION))
+    server, client = handshake(load_several([localhost]), client_context(SSL.TLS1_2_VERSION))
     assert client.renegotiate()
     with contextlib.suppress(SSL.WantReadError):
         client.do_handshake()
@@ -225,11 +228,11 @@ def test_renegotiation_is_refused(localhost: certificates.Made) -> None:
 
 def test_renewed_certificate_applies_to_new_connections(tmp_path: Path) -> None:
     old = certificates.make(tmp_path, "a")
-    server = several([old])
+    server = load_several([old])
     ours, theirs = handshake(server, client_context(), name=b"a")
     new = certificates.make(tmp_path, "a")
-    assert server.adopt(several([new]))
-    assert shown_to(server, b"a") == new.certificate
+    assert server.adopt(load_several([new]))
+    assert certificate_for(server, b"a") == new.certificate
     theirs.send(b"hello")
     ours.bio_write(theirs.bio_read(65536))
     assert ours.recv(5) == b"hello"
@@ -237,13 +240,13 @@ def test_renewed_certificate_applies_to_new_connections(tmp_path: Path) -> None:
 
 def test_adopt_without_change_keeps_the_context(tmp_path: Path) -> None:
     made = certificates.make(tmp_path, "a")
-    server = several([made])
-    assert not server.adopt(several([made]))
-    assert server.adopt(several([made], minimum="1.3"))
+    server = load_several([made])
+    assert not server.adopt(load_several([made]))
+    assert server.adopt(load_several([made], minimum="1.3"))
 
 
 def test_tickets_of_rotated_keys_are_not_resumed(localhost: certificates.Made) -> None:
-    server = several([localhost])
+    server = load_several([localhost])
     client = client_context()
     _, first = handshake(server, client)  # without a shutdown, freeing it would end the session
     session = first.get_session()
@@ -255,15 +258,15 @@ def test_tickets_of_rotated_keys_are_not_resumed(localhost: certificates.Made) -
 # --- errors ---
 
 
-def complaint(made: Sequence[certificates.Made], **settings: Any) -> SettingError:
+def setting_error(made: Sequence[certificates.Made], **settings: Any) -> SettingError:
     with pytest.raises(SettingError) as caught:
-        several(made, **settings)
+        load_several(made, **settings)
     return caught.value
 
 
 def test_missing_key_is_an_error(tmp_path: Path) -> None:
     made = [certificates.make(tmp_path, each) for each in ("a", "b")]
-    error = complaint(made, key=(str(made[0].key_file),))
+    error = setting_error(made, key=(str(made[0].key_file),))
     assert error.key == "key"
     assert error.text == (
         f"none of the files named here is the key of the certificate in {made[1].certificate_file}"
@@ -272,7 +275,7 @@ def test_missing_key_is_an_error(tmp_path: Path) -> None:
 
 def test_unused_key_is_an_error(tmp_path: Path) -> None:
     a, b, c = (certificates.make(tmp_path, each) for each in ("a", "b", "c"))
-    error = complaint([a, b], key=tuple(str(each.key_file) for each in (a, b, c)))
+    error = setting_error([a, b], key=tuple(str(each.key_file) for each in (a, b, c)))
     assert error.key == "key"
     assert error.text.startswith(f"{c.key_file} is not the key of any of the certificates in ")
 
@@ -281,7 +284,7 @@ def test_certificate_never_selected_is_an_error(tmp_path: Path) -> None:
     names = ["a.example", "b.example"]
     a = certificates.make(tmp_path, "a", names=names)
     b = certificates.make(tmp_path, "b", names=names[:1])
-    error = complaint([a, b])
+    error = setting_error([a, b])
     assert error.key == "certificate"
     assert error.text.startswith(f"{b.certificate_file} would never be selected")
 
@@ -289,7 +292,7 @@ def test_certificate_never_selected_is_an_error(tmp_path: Path) -> None:
 def test_unused_chain_is_an_error(tmp_path: Path) -> None:
     a = certificates.make(tmp_path, "a")
     stranger = certificates.make(tmp_path, "b", authority=True)
-    error = complaint([a], chain=(str(stranger.certificate_file),))
+    error = setting_error([a], chain=(str(stranger.certificate_file),))
     assert error.key == "chain"
     assert "no certificate of the issuer of" in error.text
 
@@ -301,7 +304,7 @@ def test_no_certificate_is_an_error() -> None:
 
 def test_certificate_refused_by_openssl_is_an_error(tmp_path: Path) -> None:
     made = certificates.make(tmp_path, "a", key_type="short RSA")
-    error = complaint([made])
+    error = setting_error([made])
     assert error.key == "certificate"
     assert "is rejected by OpenSSL: ee key too small" in error.text
 
@@ -321,7 +324,7 @@ def test_systemd_credentials(tmp_path: Path) -> None:
         ),
         str(tmp_path),
     )
-    assert shown_to(server, b"a") == made.certificate
+    assert certificate_for(server, b"a") == made.certificate
     assert set(server.stamps) == {str(made.certificate_file), str(made.key_file)}
 
 
@@ -333,9 +336,9 @@ def test_credential_without_directory_is_an_error() -> None:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes, bytes]:
+def valid_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes, bytes]:
     """A directory, and the contents of a certificate (DER) and its key."""
-    directory = tmp_path_factory.mktemp("whole")
+    directory = tmp_path_factory.mktemp("valid_files")
     made = certificates.make(directory, "a")
     return directory, made.certificate.public_bytes(Encoding.DER), made.key_file.read_bytes()
 
@@ -343,9 +346,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes, bytes]
 @pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 @given(at=st.integers(0, 600), bits=st.integers(1, 255), end=st.integers(0, 600))
 def test_corrupt_certificate_loads_or_is_a_setting_error(
-    whole: tuple[Path, bytes, bytes], at: int, bits: int, end: int
+    valid_files: tuple[Path, bytes, bytes], at: int, bits: int, end: int
 ) -> None:
-    directory, der, key = whole
+    directory, der, key = valid_files
     faulty = bytearray(der)
     faulty[at % len(der)] ^= bits
     if end < len(der) // 4:
@@ -359,9 +362,9 @@ def test_corrupt_certificate_loads_or_is_a_setting_error(
 
 @given(st.binary(max_size=200), st.integers(0, 2000))
 def test_truncated_file_loads_or_is_a_setting_error(
-    whole: tuple[Path, bytes, bytes], other: bytes, end: int
+    valid_files: tuple[Path, bytes, bytes], other: bytes, end: int
 ) -> None:
-    directory, der, key = whole
+    directory, der, key = valid_files
     text = (key + ssl.DER_cert_to_PEM_cert(der).encode())[:end] + other
     (directory / "half.pem").write_bytes(text)
     with contextlib.suppress(SettingError):

@@ -28,7 +28,7 @@ class Handshake:
         self.server = server_tls(made, Clock()).serverConnectionForTLS(None)
         self.server.set_accept_state()
 
-    def client_says(self) -> bytes:
+    def client_output(self) -> bytes:
         """Continue the handshake as client, and return its output, an alert included."""
         with contextlib.suppress(SSL.Error):
             self.client.do_handshake()
@@ -44,9 +44,9 @@ class Handshake:
             return handshake_fault(error, self.server)
         raise AssertionError("the handshake is complete")
 
-    def answered(self) -> Handshake:
+    def until_certificate(self) -> Handshake:
         """Continue until the server has sent its certificate."""
-        assert self.server_gets(self.client_says()) is None
+        assert self.server_gets(self.client_output()) is None
         self.client.bio_write(self.server.bio_read(1 << 16))
         return self
 
@@ -68,8 +68,8 @@ def test_untrusted_certificate_is_refused_by_client(
         context.set_max_proto_version(version)
         context.set_verify(SSL.VERIFY_PEER)
 
-    handshake = Handshake(localhost, prepare).answered()
-    assert handshake.server_gets(handshake.client_says()) == TLSFault(
+    handshake = Handshake(localhost, prepare).until_certificate()
+    assert handshake.server_gets(handshake.client_output()) == TLSFault(
         End.TLS_REFUSED, "tlsv1 alert unknown ca"
     )
 
@@ -96,7 +96,7 @@ def test_each_alert_is_a_refusal_by_the_client(
     localhost: certificates.Made, code: int, words: str
 ) -> None:
     """RFC 8446 section 6.2; in TLS 1.2 alerts are in plaintext."""
-    handshake = Handshake(localhost, at_most(SSL.TLS1_2_VERSION)).answered()
+    handshake = Handshake(localhost, at_most(SSL.TLS1_2_VERSION)).until_certificate()
     fault = handshake.server_gets(b"\x15\x03\x03\x00\x02\x02" + bytes([code]))
     assert fault is not None
     assert fault.end is End.TLS_REFUSED
@@ -126,7 +126,7 @@ def test_invalid_client_hello_is_misbehaviour(
 def test_invalid_data_after_the_client_hello_is_misbehaviour(
     localhost: certificates.Made, version: int
 ) -> None:
-    handshake = Handshake(localhost, at_most(version)).answered()
+    handshake = Handshake(localhost, at_most(version)).until_certificate()
     fault = handshake.server_gets(b"\x17\x03\x03\x00\x20" + bytes(32))
     assert fault is not None
     assert fault.end is End.TLS_FAILED
@@ -157,21 +157,21 @@ def test_client_hello_with_nothing_in_common_is_a_refusal(
     localhost: certificates.Made, prepare: Callable[[SSL.Context], object], reason: str
 ) -> None:
     handshake = Handshake(localhost, prepare)
-    assert handshake.server_gets(handshake.client_says()) == TLSFault(End.TLS_REFUSED, reason)
+    assert handshake.server_gets(handshake.client_output()) == TLSFault(End.TLS_REFUSED, reason)
 
 
 @VERSIONS
 def test_close_after_the_certificate_is_a_refusal(
     localhost: certificates.Made, version: int
 ) -> None:
-    handshake = Handshake(localhost, at_most(version)).answered()
+    handshake = Handshake(localhost, at_most(version)).until_certificate()
     fault = handshake_fault(None, handshake.server)
     assert fault == TLSFault(End.TLS_REFUSED, "the connection was closed in the handshake")
 
 
 def test_truncated_client_hello_is_misbehaviour(localhost: certificates.Made) -> None:
     handshake = Handshake(localhost)
-    assert handshake.server_gets(handshake.client_says()[:100]) is None
+    assert handshake.server_gets(handshake.client_output()[:100]) is None
     assert handshake_fault(None, handshake.server).end is End.TLS_FAILED
 
 

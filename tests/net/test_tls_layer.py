@@ -111,8 +111,8 @@ class TLSHarness:
         listener.accept_socket(sock, ("192.0.2.1", 1), TurnScheduler(self.reactor))
         (self.connection,) = layer.connections
         self.sock = sock
-        self.side = MemoryClient(self.reactor, sock)
-        self.side.connection = self.connection
+        self.client_socket = MemoryClient(self.reactor, sock)
+        self.client_socket.connection = self.connection
         context = SSL.Context(SSL.TLS_CLIENT_METHOD)
         context.set_max_proto_version(version)
         self.client = SSL.Connection(context)
@@ -126,7 +126,7 @@ class TLSHarness:
         self.sock.incoming.append(data)
         self.connection.doRead()  # type: ignore[attr-defined]
 
-    def end_of_wire(self) -> None:
+    def close_socket(self) -> None:
         """Half-close the client's socket."""
         self.to_server(b"")
         self.reactor.end_turn()
@@ -138,23 +138,23 @@ class TLSHarness:
         except SSL.WantReadError:
             return b""
 
-    def shake_hands(self) -> None:
-        self.pass_on_handshake()
+    def do_handshake_and_read(self) -> None:
+        self.exchange_handshake()
         self.answer = self.read()
 
-    def pass_on_handshake(self) -> None:
+    def exchange_handshake(self) -> None:
         """Do the handshake without reading the decrypted output of the server."""
         for _ in range(4):
             with contextlib.suppress(SSL.WantReadError):
                 self.client.do_handshake()
             if data := self.outgoing():
                 self.to_server(data)
-            if data := self.side.empty():
+            if data := self.client_socket.empty():
                 self.client.bio_write(data)
 
     def read(self) -> bytes:
         """Return what the client can decrypt."""
-        if data := self.side.empty():
+        if data := self.client_socket.empty():
             self.client.bio_write(data)
         pieces = []
         try:
@@ -170,7 +170,7 @@ BOTH = pytest.mark.parametrize("version", [SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSIO
 @BOTH
 def test_message_is_one_record_and_one_send(localhost: certificates.Made, version: int) -> None:
     harness = TLSHarness(localhost, version)
-    harness.shake_hands()
+    harness.do_handshake_and_read()
     for _ in range(3):
         before = harness.sock.sends
         harness.client.send(b"hello")
@@ -187,7 +187,7 @@ def test_any_segmentation_gives_the_same_bytes(
     localhost: certificates.Made, version: int, data: st.DataObject
 ) -> None:
     harness = TLSHarness(localhost, version)
-    harness.shake_hands()
+    harness.do_handshake_and_read()
     sent = b""
     stream = b""
     for size in data.draw(st.lists(st.integers(1, 40_000), min_size=1, max_size=5)):
@@ -214,7 +214,7 @@ def test_handshake_byte_by_byte(localhost: certificates.Made, version: int) -> N
             harness.client.do_handshake()
         for byte in harness.outgoing():
             harness.to_server(bytes([byte]))
-        if data := harness.side.empty():
+        if data := harness.client_socket.empty():
             harness.client.bio_write(data)
     harness.client.send(b"hello")
     for byte in harness.outgoing():
@@ -225,9 +225,9 @@ def test_handshake_byte_by_byte(localhost: certificates.Made, version: int) -> N
 def test_large_writes_use_full_records(localhost: certificates.Made) -> None:
     """RFC 8446 section 5.1: "The length MUST NOT exceed 2^14 bytes." """
     harness = TLSHarness(localhost)
-    harness.shake_hands()
+    harness.do_handshake_and_read()
     harness.made[0].transport.write(b"x" * 300_000)
-    wire = harness.side.value()
+    wire = harness.client_socket.value()
     at = count = 0
     while at < len(wire):
         at += 5 + int.from_bytes(wire[at + 3 : at + 5], "big")
@@ -242,7 +242,7 @@ def test_close_waits_for_the_clients_close_notify(
 ) -> None:
     """RFC 8446 section 6.1: close_notify from both sides."""
     harness = TLSHarness(localhost, version)
-    harness.shake_hands()
+    harness.do_handshake_and_read()
     transport = harness.made[0].transport
     transport.write(b"bye")
     transport.loseConnection()
@@ -259,7 +259,7 @@ def test_close_waits_for_the_clients_close_notify(
 @BOTH
 def test_clients_close_notify_is_answered(localhost: certificates.Made, version: int) -> None:
     harness = TLSHarness(localhost, version)
-    harness.shake_hands()
+    harness.do_handshake_and_read()
     harness.client.send(b"last words")
     harness.client.shutdown()
     harness.to_server(harness.outgoing())
@@ -276,7 +276,7 @@ def test_ended_connection_has_no_reference_cycle(
     localhost: certificates.Made,
 ) -> None:
     harness = TLSHarness(localhost)
-    harness.shake_hands()
+    harness.do_handshake_and_read()
     handle = weakref.ref(harness.made.pop().transport.getHandle())
     assert handle() is not None
     harness.client.shutdown()
@@ -292,7 +292,7 @@ def test_ended_connection_has_no_reference_cycle(
 
 def test_corrupt_record_closes_the_connection(localhost: certificates.Made) -> None:
     harness = TLSHarness(localhost)
-    harness.shake_hands()
+    harness.do_handshake_and_read()
     harness.client.send(b"hello")
     broken = bytearray(harness.outgoing())
     broken[-1] ^= 1
@@ -312,8 +312,8 @@ def test_writes_before_the_starttls_handshake_are_buffered(
     IConnection(protocol.transport).start_tls()
     assert isinstance(protocol.transport, TLSLayer)
     protocol.transport.write(b"welcome")
-    assert harness.side.value() == b""
-    harness.pass_on_handshake()
+    assert harness.client_socket.value() == b""
+    harness.exchange_handshake()
     assert harness.client.recv(100) == b"welcome"
     assert IConnection(protocol.transport) is harness.connection
 
@@ -328,7 +328,7 @@ def test_close_before_the_starttls_handshake_follows_the_writes(
     protocol.transport.write(b"and goodbye")
     protocol.transport.loseConnection()
     protocol.transport.write(b"too late")
-    harness.shake_hands()
+    harness.do_handshake_and_read()
     assert harness.answer == b"welcome, and goodbye"
     assert not harness.sock.closed
     assert harness.client.get_shutdown() & SSL.RECEIVED_SHUTDOWN
@@ -352,7 +352,7 @@ def test_close_in_connection_made_waits_for_close_notify(
     harness = TLSHarness(localhost, version)
     factory: Any = harness.connection.layer.factory
     factory.buildProtocol = lambda addr: Brief()
-    harness.shake_hands()
+    harness.do_handshake_and_read()
     assert harness.answer == b"noon"
     harness.reactor.end_turn()
     assert not harness.sock.closed
@@ -380,13 +380,13 @@ def half_closing(
 ) -> tuple[TLSHarness, HalfCloseable]:
     """Connect to a protocol with half-close."""
     harness = TLSHarness(made, version, protocol=HalfCloseable)
-    harness.shake_hands()
+    harness.do_handshake_and_read()
     (protocol,) = harness.made
     assert isinstance(protocol, HalfCloseable)
     return harness, protocol
 
 
-def say_and_end(harness: TLSHarness, text: bytes) -> None:
+def send_with_close_notify(harness: TLSHarness, text: bytes) -> None:
     """Send text and close_notify as client."""
     harness.client.send(text)
     harness.client.shutdown()
@@ -400,9 +400,9 @@ def test_client_can_read_after_its_close_notify(
 ) -> None:
     """RFC 8446 section 6.1: closing one direction "does not have any effect on its read side"."""
     harness, protocol = half_closing(localhost, version)
-    say_and_end(harness, b"question")
+    send_with_close_notify(harness, b"question")
     if fin:
-        harness.end_of_wire()
+        harness.close_socket()
     assert (protocol.received, protocol.ends) == (b"question", ["read"])
     assert not harness.sock.closed
     protocol.transport.write(b"ans")
@@ -424,7 +424,7 @@ def test_data_after_close_notify_is_ignored(localhost: certificates.Made, versio
     """RFC 8446 section 6.1: "Any data received after a closure alert has been received MUST be
     ignored." """
     harness, protocol = half_closing(localhost, version)
-    say_and_end(harness, b"all")
+    send_with_close_notify(harness, b"all")
     harness.to_server(b"anything")
     assert (protocol.received, protocol.ends) == (b"all", ["read"])
     assert not harness.sock.closed
@@ -466,7 +466,7 @@ def test_half_close_before_the_starttls_handshake_follows_the_writes(
     IConnection(protocol.transport).start_tls()
     protocol.transport.write(b"welcome")
     protocol.transport.loseWriteConnection()
-    harness.shake_hands()
+    harness.do_handshake_and_read()
     assert harness.answer == b"welcome"
     assert harness.client.get_shutdown() & SSL.RECEIVED_SHUTDOWN
     assert not harness.sock.closed
@@ -480,14 +480,14 @@ def test_end_without_close_notify_is_truncation(
 ) -> None:
     """RFC 8446 section 6.1: close_notify is there "to avoid truncation attacks"."""
     harness = TLSHarness(localhost, version, protocol=protocol)
-    harness.shake_hands()
+    harness.do_handshake_and_read()
     harness.client.send(b"pay ann 100")
     harness.to_server(harness.outgoing())
     harness.client.send(b" euros, or rather 10")
     wire = harness.outgoing()
     if cut:
         harness.to_server(wire[:-cut])
-    harness.end_of_wire()
+    harness.close_socket()
     (made,) = harness.made
     assert made.received == b"pay ann 100"
     assert getattr(made, "ends", []) == []
@@ -501,10 +501,10 @@ def test_close_without_close_notify_after_ours_is_orderly(
 ) -> None:
     """RFC 8446 section 6.1"""
     harness = TLSHarness(localhost)
-    harness.shake_hands()
+    harness.do_handshake_and_read()
     (made,) = harness.made
     made.transport.loseConnection()
-    harness.end_of_wire()
+    harness.close_socket()
     assert harness.sock.closed
     assert made.lost is not None
     assert made.lost.check(ConnectionLost) is None
@@ -561,7 +561,7 @@ def test_reset_in_data_received_sends_all_data(
             self.transport.resetConnection()
 
     harness = TLSHarness(localhost, protocol=Curt)
-    harness.shake_hands()
+    harness.do_handshake_and_read()
     harness.client.send(b"hello")
     harness.to_server(harness.outgoing())
     harness.reactor.end_turn()
@@ -569,7 +569,7 @@ def test_reset_in_data_received_sends_all_data(
     assert harness.sock.reset
 
 
-class Busy:
+class LongWork:
     """A client whose work exceeds the time of a turn."""
 
     share = "busy"
@@ -584,7 +584,7 @@ class Busy:
 
 def test_handshake_goes_through_the_work_queue(localhost: certificates.Made) -> None:
     harness = TLSHarness(localhost)
-    harness.work.run(Busy(harness.reactor))
+    harness.work.run(LongWork(harness.reactor))
     with contextlib.suppress(SSL.WantReadError):
         harness.client.do_handshake()
     harness.to_server(harness.outgoing())
@@ -592,8 +592,8 @@ def test_handshake_goes_through_the_work_queue(localhost: certificates.Made) -> 
     assert harness.sock.taken == b""
     harness.reactor.end_turn()
     assert harness.connection in harness.reactor.readers
-    harness.client.bio_write(harness.side.empty())
-    harness.shake_hands()
+    harness.client.bio_write(harness.client_socket.empty())
+    harness.do_handshake_and_read()
     harness.client.send(b"hello")
     harness.to_server(harness.outgoing())
     assert harness.read() == b"hello"
@@ -601,7 +601,7 @@ def test_handshake_goes_through_the_work_queue(localhost: certificates.Made) -> 
 
 def test_client_handshake_goes_through_the_work_queue(localhost: certificates.Made) -> None:
     harness = TLSHarness(localhost)
-    harness.work.run(Busy(harness.reactor))
+    harness.work.run(LongWork(harness.reactor))
     below: Any = StringTransport()
     owner: Any = None
 
@@ -622,10 +622,10 @@ def test_large_input_and_its_end_go_through_the_work_queue(
     localhost: certificates.Made,
 ) -> None:
     harness = TLSHarness(localhost, protocol=HalfCloseable)
-    harness.shake_hands()
+    harness.do_handshake_and_read()
     harness.client.sendall(b"x" * 200_000)
     harness.client.shutdown()
-    harness.work.run(Busy(harness.reactor))
+    harness.work.run(LongWork(harness.reactor))
     harness.to_server(harness.outgoing())
     (protocol,) = harness.made
     assert protocol.received == b""
@@ -644,9 +644,9 @@ def test_paused_protocol_stays_paused_after_queued_work(
     localhost: certificates.Made,
 ) -> None:
     harness = TLSHarness(localhost)
-    harness.shake_hands()
+    harness.do_handshake_and_read()
     harness.client.sendall(b"x" * 200_000)
-    harness.work.run(Busy(harness.reactor))
+    harness.work.run(LongWork(harness.reactor))
     harness.to_server(harness.outgoing())
     harness.made[0].transport.pauseProducing()
     harness.reactor.end_turn()
@@ -658,7 +658,7 @@ def test_paused_protocol_stays_paused_after_queued_work(
 
 def test_lost_connection_leaves_the_work_queue(localhost: certificates.Made) -> None:
     harness = TLSHarness(localhost)
-    harness.work.run(Busy(harness.reactor))
+    harness.work.run(LongWork(harness.reactor))
     with contextlib.suppress(SSL.WantReadError):
         harness.client.do_handshake()
     harness.to_server(harness.outgoing())
@@ -676,9 +676,9 @@ def test_exception_in_queued_work_aborts_that_connection_only(
             raise ZeroDivisionError("a bug")
 
     harness = TLSHarness(localhost, protocol=Failing)
-    harness.shake_hands()
+    harness.do_handshake_and_read()
     harness.client.sendall(b"x" * 200_000)
-    harness.work.run(Busy(harness.reactor))
+    harness.work.run(LongWork(harness.reactor))
     harness.to_server(harness.outgoing())
     harness.reactor.end_turn()
     [event] = logged_failures.expect("a bug")

@@ -136,7 +136,7 @@ def frames(*events: Event) -> bytes:
     return b"".join(bytes(client.send(event)) for event in events)
 
 
-def nothing_left(harness: Any) -> None:
+def assert_nothing_left(harness: Any) -> None:
     """Assert that no slot and no timer is left."""
     assert harness.connection_count.count == harness.counters.open == 0
     assert not [call for call in harness.clock.getDelayedCalls() if call.active()]
@@ -213,7 +213,7 @@ def test_plain_http_request_is_answered_without_protocol(make: Make) -> None:
     assert not harness.application.made
     assert harness.counters.ended == {End.WEBSOCKET_FAILED: 1}
     assert harness.counters.events == {"websocket-plain-http": 1}
-    nothing_left(harness)
+    assert_nothing_left(harness)
 
 
 def test_client_that_stays_after_a_refusal_is_aborted(make: Make) -> None:
@@ -227,7 +227,7 @@ def test_client_that_stays_after_a_refusal_is_aborted(make: Make) -> None:
     assert transport.aborted
     harness.lose(None if isinstance(harness, SocketLayerHarness) else connection)
     assert harness.counters.ended == {End.WEBSOCKET_FAILED: 1}
-    nothing_left(harness)
+    assert_nothing_left(harness)
 
 
 @pytest.mark.parametrize("data", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n"])
@@ -339,7 +339,7 @@ def test_client_close_is_answered(make: Make) -> None:
         harness.lose(client.connection)
     assert client.protocol.lost is not None
     assert harness.counters.ended == {End.CLIENT: 1}
-    nothing_left(harness)
+    assert_nothing_left(harness)
 
 
 def test_server_close_waits_for_the_clients_close(make: Make) -> None:
@@ -366,7 +366,7 @@ def test_server_close_waits_for_the_clients_close(make: Make) -> None:
     if not isinstance(harness, SocketLayerHarness):
         harness.lose(client.connection)
     assert harness.counters.ended == {End.SERVER: 1}
-    nothing_left(harness)
+    assert_nothing_left(harness)
 
 
 @pytest.mark.parametrize("lines", [(), ("one", "two")])
@@ -388,7 +388,7 @@ def test_client_close_is_found_while_the_protocol_is_paused(
     if not isinstance(harness, SocketLayerHarness):
         harness.lose(client.connection)
     assert harness.counters.ended == {End.SERVER: 1}
-    nothing_left(harness)
+    assert_nothing_left(harness)
 
 
 def test_unanswered_close_is_aborted_after_linger(make: Make) -> None:
@@ -403,7 +403,7 @@ def test_unanswered_close_is_aborted_after_linger(make: Make) -> None:
     assert client.transport.aborted
     harness.lose(None if isinstance(harness, SocketLayerHarness) else client.connection)
     assert harness.counters.ended == {End.LINGER: 1}
-    nothing_left(harness)
+    assert_nothing_left(harness)
 
 
 class Quits(RecordingProtocol):
@@ -426,7 +426,7 @@ def test_simultaneous_close(make: Make) -> None:
     assert client.transport.disconnecting
     if not isinstance(harness, SocketLayerHarness):
         harness.lose(client.connection)
-    nothing_left(harness)
+    assert_nothing_left(harness)
 
 
 @pytest.mark.parametrize(
@@ -458,7 +458,7 @@ def test_protocol_error_is_sent_counted_and_closes(
     assert client.protocol.lost is not None
     assert harness.counters.ended == {End.WEBSOCKET_FAILED: 1}
     assert harness.counters.events[f"websocket-{word}"] == 1
-    nothing_left(harness)
+    assert_nothing_left(harness)
 
 
 @pytest.mark.parametrize(
@@ -478,7 +478,7 @@ def test_shutdown_sends_farewell_and_code_1001(make: Make, reason: End, code: in
     if not isinstance(harness, SocketLayerHarness):
         harness.lose(client.connection)
     assert harness.counters.ended == {reason: 1}
-    nothing_left(harness)
+    assert_nothing_left(harness)
 
 
 def test_half_close_closes(make: Make) -> None:
@@ -504,7 +504,7 @@ def test_reset_follows_the_writes_without_close_frame(make: Make) -> None:
     assert client.read() == [TextMessage("half an ans")]
     assert client.transport.aborted
     harness.lose(None if isinstance(harness, SocketLayerHarness) else client.connection)
-    nothing_left(harness)
+    assert_nothing_left(harness)
 
 
 def test_abort_resets_at_once(make: Make) -> None:
@@ -523,7 +523,7 @@ def test_lost_connection_leaves_no_timers(make: Make) -> None:
     gc.disable()
     try:
         harness.lose(client.connection, ConnectionResetError())
-        nothing_left(harness)
+        assert_nothing_left(harness)
         harness.application.made.clear()
         del client
         assert there() is None, "only the garbage collector would find it"
@@ -568,7 +568,7 @@ def test_client_without_pong_is_disconnected(make: Make) -> None:
     assert client.transport.aborted, "it is not there to answer the close either"
     harness.lose(None if isinstance(harness, SocketLayerHarness) else client.connection)
     assert harness.counters.ended == {End.PING_TIMEOUT: 1}
-    nothing_left(harness)
+    assert_nothing_left(harness)
 
 
 def test_unread_pong_is_not_a_ping_timeout(make: Make) -> None:
@@ -816,7 +816,7 @@ def test_websocket_over_tls(localhost: certificates.Made, alpn: list[bytes] | No
     assert protocol.lost is not None
     assert recorder.lost is not None
     assert harness.counters.ended == {End.SERVER: 1}
-    nothing_left(harness)
+    assert_nothing_left(harness)
 
 
 def test_plain_http_request_over_tls(localhost: certificates.Made) -> None:
@@ -833,7 +833,7 @@ def test_plain_http_request_over_tls(localhost: certificates.Made) -> None:
     assert recorder.received.startswith(b"HTTP/1.1 426 ")
     assert recorder.lost is not None
     assert harness.counters.ended == {End.WEBSOCKET_FAILED: 1}
-    nothing_left(harness)
+    assert_nothing_left(harness)
 
 
 def test_websocket_behind_a_proxy(make: Make) -> None:

@@ -45,7 +45,7 @@ def events_of(data: bytes) -> list[Event]:
     return list(client.events())
 
 
-class Got:
+class StreamResult:
     """The sum of the results of a stream."""
 
     def __init__(self, pieces: list[bytes], frames: Frames | None, most: int = 100) -> None:
@@ -68,26 +68,26 @@ class Got:
         return self.lines, self.answers, self.closed, self.fault
 
 
-def got(data: bytes, frames: Frames | None = None) -> Got:
-    return Got([data], frames)
+def result_of(data: bytes, frames: Frames | None = None) -> StreamResult:
+    return StreamResult([data], frames)
 
 
 def test_message_is_a_line() -> None:
-    assert got(sent(TextMessage("NICK joe"), TextMessage(""))).lines == b"NICK joe\r\n\r\n"
-    assert got(sent(TextMessage("grüß"))).lines == "grüß\r\n".encode()
+    assert result_of(sent(TextMessage("NICK joe"), TextMessage(""))).lines == b"NICK joe\r\n\r\n"
+    assert result_of(sent(TextMessage("grüß"))).lines == "grüß\r\n".encode()
 
 
 @pytest.mark.parametrize("end", ["\r\n", "\n"])
 def test_one_line_end_in_a_message_is_ignored(end: str) -> None:
     """ "clients MUST NOT include trailing \\r or \\n characters in the message", and some do."""
-    assert got(sent(TextMessage("x" * LONGEST + end))).lines == b"x" * LONGEST + b"\r\n"
+    assert result_of(sent(TextMessage("x" * LONGEST + end))).lines == b"x" * LONGEST + b"\r\n"
 
 
 @pytest.mark.parametrize("text", ["a\nb", "a\rb", "a\r", "a\r\nb\r\n", "a\n\n", "\0", "\r\r\n"])
 def test_message_with_several_lines_is_an_error(text: str) -> None:
     """https://ircv3.net/specs/extensions/websocket: "each message MUST consist of a single IRC
     line"."""
-    found = got(sent(TextMessage("before"), TextMessage(text), TextMessage("after")))
+    found = result_of(sent(TextMessage("before"), TextMessage(text), TextMessage("after")))
     assert found.all() == (b"before\r\n", b"", False, FrameFault.NOT_A_LINE)
     (close,) = events_of(found.messages.close(FrameFault.NOT_A_LINE.code, "x"))
     assert isinstance(close, CloseConnection)
@@ -110,7 +110,7 @@ def test_message_type_must_match_the_subprotocol(
     frames: Frames | None, event: Event, fault: FrameFault | None
 ) -> None:
     """RFC 6455 section 7.4.1: 1003 for "a type of data it cannot accept"."""
-    found = got(sent(event), frames)
+    found = result_of(sent(event), frames)
     assert found.fault is fault
     assert bool(found.lines) is (fault is None)
     assert FrameFault.WRONG_TYPE.code == 1003
@@ -118,15 +118,15 @@ def test_message_type_must_match_the_subprotocol(
 
 def test_invalid_utf8_in_text_is_an_error() -> None:
     """RFC 6455 section 8.1: a non-UTF-8 stream fails the connection; 1007."""
-    assert got(masked(1, b"\xff")).fault is FrameFault.NOT_UTF8
-    assert got(masked(1, b"\xed\xa0\x80")).fault is FrameFault.NOT_UTF8
-    assert got(masked(1, "ü".encode()[:1])).fault is FrameFault.NOT_UTF8
+    assert result_of(masked(1, b"\xff")).fault is FrameFault.NOT_UTF8
+    assert result_of(masked(1, b"\xed\xa0\x80")).fault is FrameFault.NOT_UTF8
+    assert result_of(masked(1, "ü".encode()[:1])).fault is FrameFault.NOT_UTF8
     assert FrameFault.NOT_UTF8.code == 1007
 
 
 def test_fragments_are_joined_within_the_limit() -> None:
     """RFC 6455 section 5.4; a control frame may stand between them (section 5.5)."""
-    found = got(
+    found = result_of(
         sent(
             TextMessage("grü", message_finished=False),
             Ping(b"now"),
@@ -137,23 +137,23 @@ def test_fragments_are_joined_within_the_limit() -> None:
     assert found.lines == "grüße\r\n".encode()
     assert events_of(found.answers) == [Pong(b"now")]
     half = masked(1, "ü".encode()[:1], fin=False) + masked(0, "ü".encode()[1:])
-    assert got(half).lines == "ü\r\n".encode()
+    assert result_of(half).lines == "ü\r\n".encode()
 
 
 @pytest.mark.parametrize("event", [TextMessage, BytesMessage])
 def test_message_too_long_is_an_error(event: Any) -> None:
     """RFC 6455 section 7.4.1: 1009, "a message that is too big for it to process"."""
     text: Any = "x" if event is TextMessage else b"x"
-    assert got(sent(event(text * LONGEST))).fault is None
-    assert got(sent(event(text * (LONGEST + 1)))).fault is FrameFault.TOO_LONG
+    assert result_of(sent(event(text * LONGEST))).fault is None
+    assert result_of(sent(event(text * (LONGEST + 1)))).fault is FrameFault.TOO_LONG
     piece = event(text * LONGEST, message_finished=False)
-    assert got(sent(piece, event(text))).fault is FrameFault.TOO_LONG
+    assert result_of(sent(piece, event(text))).fault is FrameFault.TOO_LONG
     assert FrameFault.TOO_LONG.code == 1009
 
 
 def test_limit_applies_before_the_frame_is_complete() -> None:
     head = masked(1, b"", length=1 << 40)
-    found = got(head + b"x" * LONGEST)
+    found = result_of(head + b"x" * LONGEST)
     assert found.fault is None
     found.messages.receive(b"xxx")
     assert found.messages.take(100).fault is FrameFault.TOO_LONG
@@ -175,15 +175,20 @@ def test_limit_applies_before_the_frame_is_complete() -> None:
 )
 def test_invalid_frame_is_a_protocol_error(data: bytes) -> None:
     """RFC 6455 section 5: the connection is failed, with 1002."""
-    assert got(sent(TextMessage("ok")) + data).all() == (b"ok\r\n", b"", False, FrameFault.PROTOCOL)
+    assert result_of(sent(TextMessage("ok")) + data).all() == (
+        b"ok\r\n",
+        b"",
+        False,
+        FrameFault.PROTOCOL,
+    )
     assert FrameFault.PROTOCOL.code == 1002
 
 
 def test_input_after_an_error_or_close_is_ignored() -> None:
-    found = got(masked(3, b""))
+    found = result_of(masked(3, b""))
     found.messages.receive(sent(TextMessage("more")))
     assert found.messages.take(9) == (b"", b"", False, None, False)
-    found = got(sent(CloseConnection(1000)))
+    found = result_of(sent(CloseConnection(1000)))
     found.messages.receive(sent(TextMessage("more")))
     assert found.messages.take(9) == (b"", b"", False, None, False)
 
@@ -194,7 +199,7 @@ def test_input_after_an_error_or_close_is_ignored() -> None:
 )
 def test_close_is_answered_with_its_code(event: CloseConnection, code: int) -> None:
     """RFC 6455 section 5.5.1: "typically echos the status code it received"."""
-    found = got(sent(TextMessage("QUIT"), event))
+    found = result_of(sent(TextMessage("QUIT"), event))
     assert (found.lines, found.closed, found.fault) == (b"QUIT\r\n", True, None)
     (close,) = events_of(found.messages.close(1011, "ours"))
     assert isinstance(close, CloseConnection)
@@ -258,8 +263,8 @@ def test_any_segmentation_gives_the_same_result(
 ) -> None:
     ends = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     pieces = [data[a:b] for a, b in pairwise(ends)]
-    whole = got(data, frames)
-    parts = Got(pieces, frames, most)
+    whole = result_of(data, frames)
+    parts = StreamResult(pieces, frames, most)
     if {whole.fault, parts.fault} <= {
         FrameFault.NOT_UTF8,
         FrameFault.TOO_LONG,
