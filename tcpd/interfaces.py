@@ -218,7 +218,7 @@ class IConnection(Interface):
         """
 
     def abort(reason):
-        """Abort the connection at once, without farewell, and discard unsent data.
+        """Abort the connection immediately, without farewell, and discard unsent data.
 
         :param tcpd.policy.reasons.End reason: why; it is logged and counted.
         """
@@ -314,7 +314,7 @@ class IFinishing(Interface):
 
 
 class IAbortable(IFinishing):
-    """A factory that can abort at once what it is finishing."""
+    """A factory that can abort what it is finishing."""
 
     def abort():
         """Abort the rest. Called at the second signal to end the daemon; the Deferred of

@@ -104,7 +104,7 @@ class Options(usage.Options):
         _leave(f"tcpd {version_of('tcpd')}, Twisted {version_of('twisted')}")
 
     def postOptions(self) -> None:
-        """Read the configuration, and do at once what needs no daemon."""
+        """Read the configuration, and run the options that need no daemon."""
         try:
             self.kinds = Kinds()
             if self["print-config"]:

@@ -58,7 +58,7 @@ def option(
         dataclass must be ``kw_only``).
     :param doc: for the reference page and the annotated sample.
     :param reloadable: whether a reload can change it.
-    :param secret: whether to mask its value wherever it is shown.
+    :param secret: whether to mask its value in all output.
     :param sample: what the annotated sample sets it to, which is what runs where there is no file.
     """
     metadata = {_KEY: (type, doc, reloadable, secret, sample)}

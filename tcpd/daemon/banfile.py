@@ -45,7 +45,7 @@ def ban_file(settings: Settings, environment: StartupEnvironment | None, reactor
 class BanFile:
     """Reads the bans at the start, and writes them when one is added or removed.
 
-    A new file is written beside the old one and replaces it when all of it is on the disk, so the
+    A new file is written next to the old one and replaces it after fsync(2), so the
     file is complete at all times. A thread waits for the disk.
 
     :param directory: the state directory; ``""`` for none.

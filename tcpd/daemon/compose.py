@@ -40,7 +40,7 @@ from tcpd.ops.follow import Followers
 from tcpd.ops.levels import Threshold
 from tcpd.wire.safe_text import escape_controls
 
-#: Sections of the ini file beside those of services, policies and TLS.
+#: Sections of the ini file other than those of services, policies and TLS.
 SECTIONS: Mapping[str, type] = {"chat": ChatSettings, "metrics": MetricsSettings}
 
 

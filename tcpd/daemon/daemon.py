@@ -35,7 +35,7 @@ class Daemon(MultiService):
     those that serve no clients (reload, signals, the pidfile). They stop in this order:
 
     1. those that serve no clients;
-    2. the services with connections, all at once, except the daemon's own (control, metrics);
+    2. the services with connections, in parallel, except the daemon's own (control, metrics);
     3. the shared services, one after another, the last one first;
     4. the daemon's own services, so that operators can watch the others stop.
 
@@ -210,7 +210,7 @@ class Daemon(MultiService):
         )
 
     def cut(self) -> None:
-        """Abort all connections and end all programs at once; a stop waits for them no longer."""
+        """Abort all connections and kill all programs; a stop does not wait for them any more."""
         self._hurried = True
         catalogue.DAEMON_CUT.emit(self._log, connections=self.running_services.connection_count())
         self._cut_all()

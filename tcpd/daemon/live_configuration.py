@@ -21,7 +21,7 @@ from tcpd.daemon.status import DaemonStatus
 class LiveConfiguration:
     """Builds the first services, and changes them when the configuration changes.
 
-    :param components: limits of theirs follow the settings.
+    :param components: their limits follow the settings.
     :param services: those that run.
     :param builder: builds more.
     :param internals: the daemon's own services.

@@ -90,7 +90,7 @@ class Reconfiguration:
     Operations that can fail come first and change nothing that is in use. Then all changes happen
     in one reactor turn.
 
-    :param components: limits of theirs follow the settings.
+    :param components: their limits follow the settings.
     :param services: their settings, units and contexts change.
     :param builder: builds new services.
     :param difference: from the settings in force to the new ones.

@@ -42,7 +42,7 @@ class Reloader(Service):
     :param check: reads all files that settings name, changes nothing, and returns remarks; raises
         :class:`~tcpd.config.errors.ConfigError`.
     :param outcomes: counts reloads by ``ok`` and ``refused``.
-    :param reactor: runs a reload in its own thread, wherever a signal arrives.
+    :param reactor: runs a reload in its own thread, also after a signal.
     """
 
     _log = Logger()

@@ -65,7 +65,7 @@ class RunningServices(MultiService):
         return unit
 
     def stopService(self) -> Deferred[Any]:
-        """Stop all services at once, except those of the daemon's own.
+        """Stop all services, except the daemon's own, in parallel.
 
         :return: fires when they and the services retired by a reload have ended.
         """
@@ -88,12 +88,12 @@ class RunningServices(MultiService):
         return [unit for name, unit in self.units.items() if is_own(name)]
 
     def cut(self) -> None:
-        """Abort all connections and end all programs at once."""
+        """Abort all connections and kill all programs."""
         for unit in self._all():
             unit.abort()
 
     def abort_factories(self) -> None:
-        """End all programs at once."""
+        """Kill all programs."""
         for unit in self._all():
             unit.abort_factory()
 

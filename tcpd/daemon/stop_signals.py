@@ -5,7 +5,7 @@ all programs of ``exec``. The third one ends the process immediately, as does :d
 the second, so that no SIGKILL is needed. Two signals at the same instant count as one: the
 kernel does not queue them (signal(7)).
 
-During the start the first one waits for the reactor, and the second one ends the process at once.
+During the start the first one waits for the reactor, and the second one ends the process.
 """
 
 from __future__ import annotations

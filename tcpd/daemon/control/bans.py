@@ -34,7 +34,7 @@ _LONGEST_REASON = 200
 class BanCommands:
     """The commands of this group.
 
-    :param services: connections of theirs end when their address is banned.
+    :param services: their connections from banned addresses are closed.
     :param bans: those in force.
     :param ban_file: stores them.
     :param clock: the reactor.
