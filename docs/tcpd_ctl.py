@@ -39,24 +39,20 @@ Options
 def page() -> str:
     """Return the page."""
     parser = make_parser()
-    (commands,) = (each for each in parser._actions if isinstance(each.choices, dict))
-    helps = {each.dest: each.help for each in commands._get_subactions()}
-    both = [
-        {tuple(a.option_strings): a for a in made._actions} for made in commands.choices.values()
-    ]
     # options of every command
-    common = [("--json",), ("--timeout",)]
+    common = ("--json", "--timeout")
+    status = {name: a for a in parser.commands()["status"].arguments() for name in a.option_strings}
     return (
         PAGE.format(
-            options="".join(options(parser._actions)),
-            common="".join(options(both[0][names] for names in common)),
+            options="".join(options(parser.arguments())),
+            common="".join(options(status[name] for name in common)),
             commands="".join(
                 command(
                     name,
-                    helps[name] or "",
-                    [a for a in made._actions if tuple(a.option_strings) not in common],
+                    (made.description or "").removesuffix("."),
+                    [a for a in made.arguments() if not {*common}.intersection(a.option_strings)],
                 )
-                for name, made in commands.choices.items()
+                for name, made in parser.commands().items()
             ),
         ).rstrip("\n")
         + "\n"

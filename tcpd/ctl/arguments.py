@@ -74,10 +74,8 @@ class Parser(argparse.ArgumentParser):
         return {}
 
     def arguments(self) -> Iterator[argparse.Action]:
-        """Yield its arguments, and those of its commands."""
+        """Yield its arguments, without those of its commands."""
         yield from self._actions
-        for each in self.commands().values():
-            yield from each.arguments()
 
 
 def _near(word: str, known: Iterable[str]) -> str:

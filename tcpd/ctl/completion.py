@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Any
 
 import argcomplete
@@ -33,7 +34,8 @@ def script(shell: str) -> str:
 
 def complete(parser: Parser) -> None:
     """Write the completions that the shell's script requests, and exit the process."""
-    for action in parser.arguments():
+    parsers = [parser, *parser.commands().values()]
+    for action in chain.from_iterable(each.arguments() for each in parsers):
         completer = _COMPLETERS.get(str(action.metavar or action.dest.upper()))
         if completer is not None:
             action.completer = completer  # type: ignore[attr-defined]
