@@ -200,6 +200,8 @@ class Hub(Moderating, Speaking):
         client.person = person
         client.spoke = self.clock()
         person.clients = (*person.clients, client)
+        if person.address == client.address:
+            person.address = client.address  # one object in place of two
         self._forget_recipients(person)
 
     def equip(self, client: Client, format: Format) -> None:

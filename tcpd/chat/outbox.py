@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any
 
 #: Outboxes with only broadcasts that are flushed per turn: each takes a system call, and ten
@@ -130,6 +131,12 @@ def _flush(replies: Iterable[Outbox], broadcasts: Iterable[Outbox]) -> Exception
             failed = error
 
 
+@cache
+def _half(limit: int) -> int:
+    """Half of a limit, as one object for all clients."""
+    return limit // 2
+
+
 class Outbox:
     """Collects rendered bytes for one connection.
 
@@ -137,8 +144,7 @@ class Outbox:
     each client it costs an addition, a comparison and a list append. The rare cases are in
     :meth:`squeeze`. While paused, nothing is written.
 
-    :ivar limit: the most bytes that may wait; -1 once closed.
-    :ivar half: half of it.
+    :ivar half: half the limit, in bytes; negative once closed.
     :ivar size: how many wait.
     :ivar chunks: what waits, oldest first.
     :ivar awaited: a flush is due already: it is in the flush queue, or paused.
@@ -158,7 +164,6 @@ class Outbox:
         "awaited",
         "chunks",
         "half",
-        "limit",
         "owner",
         "paused",
         "position",
@@ -169,8 +174,7 @@ class Outbox:
     )
 
     def __init__(self, limit: int, queue: FlushQueue, write: Callable[[bytes], None]) -> None:
-        self.limit = limit
-        self.half = limit // 2
+        self.half = _half(limit)
         self.size = 0
         self.chunks: list[bytes] = []
         self.awaited = False
@@ -186,6 +190,11 @@ class Outbox:
         self.position = self.queue.position
 
     @property
+    def limit(self) -> int:
+        """The most bytes that may wait; negative once closed."""
+        return 2 * self.half
+
+    @property
     def flushed(self) -> bool:
         """Whether all recipients of what the owner caused are written to."""
         return self.queue.done >= self.position
@@ -193,7 +202,7 @@ class Outbox:
     @property
     def closed(self) -> bool:
         """Whether it takes no more bytes."""
-        return self.limit < 0
+        return self.half < 0
 
     def put(self, data: bytes) -> bool:
         """Add a reply, behind the pending events.
@@ -201,7 +210,7 @@ class Outbox:
         :return: whether it fits; ``True`` if closed.
         """
         size = self.size + len(data)
-        if size > self.limit:
+        if size > self.half and size > self.limit:
             return self.squeeze(data)
         self.size = size
         self.chunks.append(data)
@@ -216,7 +225,7 @@ class Outbox:
         :return: whether it fits, as of :meth:`put`.
         """
         size = self.size + len(data)
-        if size > self.limit:
+        if size > self.half and size > self.limit:
             return self.squeeze(data)
         self.size = size
         self.chunks.append(data)
@@ -284,11 +293,11 @@ class Outbox:
     def spoil(self) -> None:
         """Bytes were lost. Refuse the next event, so that the owner is dropped as a slow reader."""
         if not self.closed:
-            self.limit = self.half = 0
+            self.half = 0
             self.paused = self.awaited = True
 
     def close(self) -> None:
         """Discard pending bytes and take no more."""
-        self.limit = self.half = -1
+        self.half = -1
         self.owner = None
         self.take()

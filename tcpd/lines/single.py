@@ -104,7 +104,9 @@ class Output(Protocol):
 
     paused: bool
     size: int
-    limit: int
+
+    @property
+    def limit(self) -> int: ...
 
     def put(self, data: bytes) -> bool:
         """Add bytes."""
