@@ -234,7 +234,7 @@ class LinePump(Protocol):
         self.resume(WAITING)
 
     def resume(self, reason: int) -> None:
-        """End a reason to stop. Work continues immediately, unless another connection is working."""
+        """End a reason to stop. Work continues now, unless another connection is working."""
         stops = self._stops = self._stops & ~reason
         if not (stops or self._queue.run(self)):
             self._stops = QUEUED

@@ -224,7 +224,7 @@ class ControlProtocol(LineProtocol):
         self._shared.forget(self)
         if self._patience is not None and self._patience.active():
             self._patience.cancel()
-        if hasattr(self, "_session"):
+        if hasattr(self, "session"):
             super().connectionLost(reason)
 
     def facts(self, connection: Any) -> ConnectionFacts:
