@@ -304,13 +304,13 @@ def test_reload_of_full_starts_and_ends_pausing() -> None:
     def call() -> None:
         called.append(harness.factory.must_wait(call))
 
-    assert not harness.factory.must_wait(call), "it refuses"
+    assert not harness.factory.must_wait(call), "full = refuse does not pause"
     harness.layer.reconfigure(PolicySettings(connections=1, full="pause"), 0.0)
     assert harness.factory.must_wait(call)
     harness.layer.reconfigure(PolicySettings(connections=1, full="pause"), 0.0)
-    assert called == [True], "nothing has changed for it"
+    assert called == [True], "called once"
     harness.layer.reconfigure(PolicySettings(connections=1), 0.0)
-    assert called == [True, False], "to be refused"
+    assert called == [True, False], "the next client is refused"
 
 
 def test_full_pause_applies_when_the_daemon_is_full() -> None:

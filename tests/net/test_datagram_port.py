@@ -276,7 +276,7 @@ def packed4(index: int, local: str, destination: str) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("received", "said"),
+    ("received", "expected"),
     [
         ([], []),
         # a broadcast to 192.0.2.255 on an interface that has 192.0.2.1
@@ -303,8 +303,8 @@ def packed4(index: int, local: str, destination: str) -> bytes:
         ([(socket.SOL_SOCKET, 1, b"something else")], []),
     ],
 )
-def test_reply_source(received: Ancillary, said: Ancillary) -> None:
-    assert reply_source(received) == said
+def test_reply_source(received: Ancillary, expected: Ancillary) -> None:
+    assert reply_source(received) == expected
 
 
 @given(

@@ -59,14 +59,14 @@ def sockets() -> Iterator[Sockets]:
 @pytest.fixture
 def log_events() -> Iterator[list[LogEvent]]:
     """Collect the events of the catalogue."""
-    seen: list[LogEvent] = []
+    collected: list[LogEvent] = []
 
     def observe(event: LogEvent) -> None:
         if "event_id" in event:
-            seen.append(event)
+            collected.append(event)
 
     globalLogPublisher.addObserver(observe)
-    yield seen
+    yield collected
     globalLogPublisher.removeObserver(observe)
 
 

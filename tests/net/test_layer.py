@@ -64,7 +64,7 @@ def test_bytes_pass_both_ways_and_are_counted(make: Make) -> None:
     assert harness.counters.open == 0
     assert harness.counters.ended == {End.CLIENT: 1}
     assert harness.connection_count.count == 0
-    assert not harness.clock.getDelayedCalls(), "nothing of it stays behind"
+    assert not harness.clock.getDelayedCalls(), "no timer is left"
 
 
 def test_connections_provide_the_transport_interfaces() -> None:
@@ -108,7 +108,7 @@ def test_wrapped_connection_delegates_tcp_options() -> None:
     connection.write(b"held")
     connection.loseWriteConnection()
     assert transport.half_closed
-    assert transport.value().endswith(b"xheld"), "what was held goes out first"
+    assert transport.value().endswith(b"xheld"), "held data is sent first"
     connection.writeConnectionLost()
     assert harness.application.made[0].write_closed == 1
 
@@ -172,7 +172,7 @@ def test_refused_client_gets_the_protocols_refusal_and_is_closed(make: Make) -> 
     assert harness.counters.refused == {Refusal.ADDRESS_FULL: 1}
     if refused is not None:  # on a socket the refusal is sent once, without waiting
         harness.clock.advance(2)
-        assert transport.aborted, "a client that does not take its refusal is not waited for"
+        assert transport.aborted, "no wait for a client that does not read its refusal"
         refused.connectionLost(Failure(ConnectionDone()))
     assert not harness.clock.getDelayedCalls()
 
@@ -338,7 +338,7 @@ def test_pull_producer_is_resumed_by_the_transport(make: Make) -> None:
     taken = b"".join(transport.empty() for _ in range(5))
     assert taken == b"piece" * 3
     if isinstance(transport, BufferedTransport):
-        assert transport.producer is not None, "the layer watches the output again"
+        assert transport.producer is not None, "the layer's own producer is registered again"
 
 
 @pytest.mark.parametrize("streaming", [True, False], ids=["push", "pull"])
@@ -601,7 +601,7 @@ def test_starttls_moves_protocol_and_producer_onto_tls(
     transport.protocol = client
     client.makeConnection(transport)
     flush(pump, clock)
-    assert len(harness.application.made) == 1, "it is the same protocol"
+    assert len(harness.application.made) == 1, "the same protocol"
     recorder.transport.write(b"inside")  # type: ignore[union-attr]
     protocol.transport.write(b"welcome")
     flush(pump, clock)

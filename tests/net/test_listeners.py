@@ -24,7 +24,7 @@ FACTORY: Any = Factory.forProtocol(Protocol)
 
 
 @pytest.mark.parametrize(
-    ("description", "says"),
+    ("description", "expected"),
     [
         ("frob:1", "not a Twisted endpoint"),
         ("tcp:x", "not a Twisted endpoint"),
@@ -36,7 +36,7 @@ FACTORY: Any = Factory.forProtocol(Protocol)
     ],
 )
 def test_invalid_endpoint_is_a_listen_error(
-    description: str, says: str, monkeypatch: pytest.MonkeyPatch
+    description: str, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stdio = staticmethod(lambda *_args, **_named: object())
     monkeypatch.setattr("twisted.internet.endpoints.StandardIOEndpoint._stdio", stdio)
@@ -44,7 +44,7 @@ def test_invalid_endpoint_is_a_listen_error(
     with pytest.raises(ListenError) as caught:
         open_stream(MemoryReactorClock(), listener, FACTORY, {}, ANY)
     assert str(caught.value).startswith(f"cannot listen on endpoint:{description}: ")
-    assert says in str(caught.value)
+    assert expected in str(caught.value)
 
 
 def test_exception_of_an_endpoint_is_a_listen_error() -> None:

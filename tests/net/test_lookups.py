@@ -78,7 +78,7 @@ def test_callers_with_one_key_share_a_thread() -> None:
     assert resolver.answers["a"] == ["answer to a"] * 60
     assert resolver.timers == 0
     resolver.ask("a")
-    assert len(resolver.threads) == 1, "an answer is not kept: it may have changed"
+    assert len(resolver.threads) == 1, "results are not cached"
 
 
 def test_callers_time_out_while_the_thread_hangs() -> None:
@@ -95,7 +95,7 @@ def test_callers_time_out_while_the_thread_hangs() -> None:
     assert len(resolver.failures("a")) == 2
     assert resolver.timers == 0
     resolver.answer()
-    assert len(resolver.answers["a"]) == 2, "an answer that is late is for nobody"
+    assert len(resolver.answers["a"]) == 2, "late results are discarded"
 
 
 def test_overdue_lookup_is_repeated_on_a_free_thread() -> None:
@@ -122,7 +122,7 @@ def test_threads_and_queue_are_bounded() -> None:
     assert resolver.answers[0] == ["answer to 0"]
     resolver.reactor.advance(TIMEOUT)
     resolver.answer(MAX_THREADS)
-    assert resolver.threads == [], "for whom nobody waits any more is not looked up"
+    assert resolver.threads == [], "a lookup without callers is not started"
     assert resolver.asked == list(range(MAX_THREADS + 1))
     assert resolver.timers == 0
     resolver.ask("a")
@@ -250,11 +250,11 @@ class Receiver:
 
 
 def test_reactor_name_resolver(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[object, ...]] = []
+    lookups_made: list[tuple[object, ...]] = []
 
     def getaddrinfo(*arguments: object) -> Any:
-        asked.append(arguments)
-        if len(asked) == 3:
+        lookups_made.append(arguments)
+        if len(lookups_made) == 3:
             raise socket.gaierror(socket.EAI_NONAME, "no")
         return ANSWERS
 
@@ -267,7 +267,7 @@ def test_reactor_name_resolver(monkeypatch: pytest.MonkeyPatch) -> None:
     names.resolveHostName(receivers[1], "a.example", 25, [IPv4Address], "UDP")
     names.resolveHostName(receivers[2], "b.example")
     resolver.answer(3)
-    assert asked == [
+    assert lookups_made == [
         ("a.example", 25, socket.AF_UNSPEC, socket.SOCK_STREAM),
         ("a.example", 25, socket.AF_INET, socket.SOCK_DGRAM),
         ("b.example", 0, socket.AF_UNSPEC, socket.SOCK_STREAM),

@@ -36,7 +36,7 @@ class Descriptor:
         self.received.append(self.sock.recv(1000))
 
     def doWrite(self) -> None:
-        raise AssertionError("nobody asked for this")
+        raise AssertionError("unexpected call")
 
     def flush(self) -> None:
         raise AssertionError("nor for this")

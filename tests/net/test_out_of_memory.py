@@ -72,7 +72,7 @@ class MallocFailure(SSL.Error):
 
 
 @pytest.mark.parametrize(
-    ("error", "poor"),
+    ("error", "failing"),
     [
         (MemoryError(), True),
         (MallocFailure("malloc failure"), True),
@@ -83,13 +83,13 @@ class MallocFailure(SSL.Error):
     ],
 )
 def test_openssl_malloc_failure_is_a_lack_of_memory(
-    error: BaseException | None, poor: bool
+    error: BaseException | None, failing: bool
 ) -> None:
     """ERR_R_MALLOC_FAILURE is no misbehaviour of the client."""
-    assert is_no_memory(error) is poor
+    assert is_no_memory(error) is failing
     if isinstance(error, SSL.Error):
         tls = SSL.Connection(SSL.Context(SSL.TLS_METHOD))
-        assert (handshake_fault(error, tls).end is End.NO_MEMORY) is poor
+        assert (handshake_fault(error, tls).end is End.NO_MEMORY) is failing
 
 
 def test_null_ssl_connection_is_a_memory_error(
@@ -226,9 +226,9 @@ def test_flush_exception_does_not_affect_other_flushes(
     reactor: Any = MemoryReactor()
     reactor.written = None
     turns = TurnScheduler(reactor)
-    poor: Any = FailingMethod(None, "flush")
+    failing: Any = FailingMethod(None, "flush")
     first, second = Flushable(), Flushable()
-    for each in (first, poor, second):
+    for each in (first, failing, second):
         turns.schedule(each)
     reactor.pump([0])
     assert (first.count, second.count) == (1, 1)

@@ -198,10 +198,10 @@ def test_reserve_descriptor_closes_a_client_when_out_of_descriptors(harness: Por
     sock: Any = Failing(harness.port._socket, [errno.EMFILE])
     harness.port._socket = sock
     harness.port.doRead()
-    assert refused.recv(1) == b"", "rather than left waiting for ever"
+    assert refused.recv(1) == b"", "closed, not left in the backlog"
     assert len(harness.listener.taken) == 1
-    assert harness.listener.refused == [refused.getsockname()], "and it can be logged and counted"
-    assert harness.port._reserve >= 0, "there is one in reserve again"
+    assert harness.listener.refused == [refused.getsockname()], "logged and counted"
+    assert harness.port._reserve >= 0, "the reserve is open again"
     del taken
 
 
@@ -234,12 +234,12 @@ def test_full_pause_resumes_when_a_slot_is_free(harness: PortHarness) -> None:
         harness.connect()
     harness.port.doRead()
     assert len(harness.listener.taken) == 2
-    assert not harness.reactor.readers, "nobody asks the kernel while there is no place"
+    assert not harness.reactor.readers, "no accept without a free slot"
     (there_is_a_place,) = harness.listener.waiting
     there_is_a_place()
     assert harness.reactor.readers == {harness.port}
     harness.port.doRead()
-    assert not harness.reactor.readers, "it was taken by somebody else"
+    assert not harness.reactor.readers, "another client took the slot"
     harness.listener.room = 3
     harness.listener.waiting.pop()()
     harness.port.doRead()

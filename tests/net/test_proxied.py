@@ -148,7 +148,7 @@ def test_header_sets_the_addresses_and_the_rest_is_payload(
     assert connection.address == ip_address(peer.host)
     assert connection.peer == f"{f'[{peer.host}]' if ':' in peer.host else peer.host}:4711"
     assert (connection.proxy.address, connection.proxy.local) == (PROXY, False)
-    assert connection.inner is protocol, "the path of a byte is that of any other connection"
+    assert connection.inner is protocol, "the header stage is removed"
     protocol.transport.write(b"you too")
     assert transport.value() == b"you too"
     assert harness.counters.bytes_in == len(stream)

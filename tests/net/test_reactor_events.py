@@ -168,19 +168,19 @@ def test_reregistered_descriptor_gets_no_earlier_event(
 
 
 @KINDS
-@pytest.mark.parametrize(("asked", "other"), [(IN, OUT), (OUT, IN)])
+@pytest.mark.parametrize(("event_kind", "other"), [(IN, OUT), (OUT, IN)])
 def test_event_is_dropped_after_remove_reader(
-    reactor: TcpdReactor, batch: Batch, kind: type[Ordinary], asked: int, other: int
+    reactor: TcpdReactor, batch: Batch, kind: type[Ordinary], event_kind: int, other: int
 ) -> None:
     second = kind(901)
     add = {IN: reactor.addReader, OUT: reactor.addWriter}
     remove = {IN: reactor.removeReader, OUT: reactor.removeWriter}
 
-    first = kind(900, lambda: remove[asked](second))
+    first = kind(900, lambda: remove[event_kind](second))
     reactor.addReader(first)
-    add[asked](second)
+    add[event_kind](second)
     add[other](second)
-    batch.events = [(900, IN), (901, asked)]
+    batch.events = [(900, IN), (901, event_kind)]
     reactor.doIteration(0)
     assert (first.calls, second.calls) == (["read"], [])
 

@@ -35,15 +35,15 @@ def test_reload_changes_the_permissions_of_a_unix_socket(tmp_path: Path) -> None
 
 
 def test_failure_to_change_permissions_is_logged(tmp_path: Path) -> None:
-    seen: list[LogEvent] = []
-    globalLogPublisher.addObserver(seen.append)
+    logged: list[LogEvent] = []
+    globalLogPublisher.addObserver(logged.append)
     try:
         path = str(tmp_path / "gone")
         port = OpenPort(Listener(UnixSocket(path, 0o600)), ListenerFactory(ANY), ANY)
         port.switch_to(Listener(UnixSocket(path, 0o666)), ListenerFactory(ANY))
     finally:
-        globalLogPublisher.removeObserver(seen.append)
-    assert [event["socket"] for event in seen] == [f"unix:{path}"]
+        globalLogPublisher.removeObserver(logged.append)
+    assert [event["socket"] for event in logged] == [f"unix:{path}"]
 
 
 def opened(place: UnixSocket, user: tuple[int, int | None] | None) -> OpenPort:
@@ -70,7 +70,7 @@ def test_socket_opened_by_root_belongs_to_the_daemons_user(tmp_path: Path) -> No
     port = opened(place, (65534, 65533))
     found = os.stat(place.path)
     assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (65534, 65533, 0o660)
-    assert port.listener.bind == place, "a reload compares what was configured"
+    assert port.listener.bind == place, "a reload compares the configured address"
     script = (
         "import os, sys; os.chdir(sys.argv[1]); os.setgroups([]); os.setgid(65533); "
         "os.setuid(65534); os.unlink('s')"

@@ -167,7 +167,7 @@ def test_stalled_timeout_closes_a_client_that_does_not_read(make: Make) -> None:
         connection.write(b"more")
     assert not transport.aborted
     wait(harness, 21)
-    assert transport.aborted, "with no words, which it would not read"
+    assert transport.aborted, "no farewell to a client that does not read"
     harness.lose(connection)
     assert harness.counters.ended == {End.STALLED: 1}
 

@@ -85,13 +85,13 @@ def test_tls_facts(localhost: certificates.Made) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "known"), [(b"localhost.", "localhost"), (b".", None), (b"a..", "a.")]
+    ("name_sent", "known"), [(b"localhost.", "localhost"), (b".", None), (b"a..", "a.")]
 )
 def test_trailing_dot_of_sni_is_removed(
-    localhost: certificates.Made, asked: bytes, known: str | None
+    localhost: certificates.Made, name_sent: bytes, known: str | None
 ) -> None:
     """RFC 6066 section 3: "without a trailing dot" """
-    server, _ = handshake(loaded(localhost), client_context(), name=asked)
+    server, _ = handshake(loaded(localhost), client_context(), name=name_sent)
     assert facts_of(server).server_name == known
 
 
@@ -227,7 +227,7 @@ def test_client_ca_requires_a_signed_client_certificate(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "key", "says"),
+    ("settings", "key", "expected"),
     [
         ({"certificate": "gone.pem"}, "certificate", "No such file"),
         ({"certificate": "."}, "certificate", "Is a directory"),
@@ -243,7 +243,7 @@ def test_client_ca_requires_a_signed_client_certificate(tmp_path: Path) -> None:
     ],
 )
 def test_unusable_file_is_a_setting_error(
-    tmp_path: Path, settings: dict[str, str], key: str, says: str
+    tmp_path: Path, settings: dict[str, str], key: str, expected: str
 ) -> None:
     made = certificates.make(tmp_path, "one")
     certificates.make(tmp_path, "two")
@@ -257,16 +257,16 @@ def test_unusable_file_is_a_setting_error(
     with pytest.raises(SettingError) as caught:
         loaded(made, **paths)
     assert caught.value.key == key
-    assert says in caught.value.text
+    assert expected in caught.value.text
     assert "\n" not in caught.value.text
 
 
 @pytest.mark.parametrize("version", [SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION])
-@pytest.mark.parametrize("asks", [False, True], ids=["anybody", "client_ca"])
-def test_session_is_resumed_by_ticket(tmp_path: Path, version: int, asks: bool) -> None:
+@pytest.mark.parametrize("client_ca", [False, True], ids=["anybody", "client_ca"])
+def test_session_is_resumed_by_ticket(tmp_path: Path, version: int, client_ca: bool) -> None:
     """RFC 5077 section 3.1; RFC 8446 section 4.6.1."""
     made = certificates.make(tmp_path, "localhost", authority=True)
-    server = loaded(made, client_ca=str(made.certificate_file) if asks else "")
+    server = loaded(made, client_ca=str(made.certificate_file) if client_ca else "")
     client = client_context(version)
     client.use_certificate_file(str(made.certificate_file))
     client.use_privatekey_file(str(made.key_file))
@@ -275,8 +275,8 @@ def test_session_is_resumed_by_ticket(tmp_path: Path, version: int, asks: bool) 
     # pyOpenSSL cannot report a resumption; a resumed handshake has no certificate
     assert again.total_renegotiations() == 0
     certificate = len(made.certificate.public_bytes(Encoding.DER))
-    whole = server_flight(server, client, None)
-    assert server_flight(server, client, first.get_session()) < whole - certificate
+    full = server_flight(server, client, None)
+    assert server_flight(server, client, first.get_session()) < full - certificate
 
 
 def server_flight(

@@ -455,7 +455,7 @@ def test_our_close_notify_ends_our_direction_only(
     protocol.transport.loseConnection()
     harness.reactor.end_turn()
     assert harness.sock.closed
-    assert not harness.reactor.getDelayedCalls(), "nothing of it stays behind"
+    assert not harness.reactor.getDelayedCalls(), "no timer is left"
 
 
 def test_half_close_before_the_starttls_handshake_follows_the_writes(

@@ -23,7 +23,7 @@ TABLE = NameTable(
 
 
 @pytest.mark.parametrize(
-    ("asked", "found"),
+    ("sni", "found"),
     [
         # RFC 9525 section 6.3: "a case-insensitive ASCII comparison"
         (b"www.example.org", "www"),
@@ -48,13 +48,13 @@ TABLE = NameTable(
         (None, None),
     ],
 )
-def test_find(asked: bytes | None, found: str | None) -> None:
-    assert TABLE.find(asked) == found
+def test_find(sni: bytes | None, found: str | None) -> None:
+    assert TABLE.find(sni) == found
 
 
 @given(st.binary(max_size=300))
-def test_any_sni_is_handled(asked: bytes) -> None:
-    assert TABLE.find(asked) in (None, "www", "any", "below a", "books")
+def test_any_sni_is_handled(sni: bytes) -> None:
+    assert TABLE.find(sni) in (None, "www", "any", "below a", "books")
 
 
 LABELS = st.from_regex(r"[a-z0-9](?:[a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)

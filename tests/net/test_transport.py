@@ -191,7 +191,7 @@ def test_send_now_error_is_reported_in_a_later_turn() -> None:
 
     harness.sock.send = broken  # type: ignore[method-assign]
     harness.connection.send_now(b"x")
-    assert harness.protocol.events == ["made"], "not from within the write"
+    assert harness.protocol.events == ["made"], "not within write"
     harness.reactor.end_turn()
     assert len(harness.protocol.events) == 2
     assert harness.counters.ended == {End.LOST: 1}
@@ -262,7 +262,7 @@ def test_send_error_is_reported_in_a_later_turn() -> None:
 
     harness.sock.send = broken  # type: ignore[method-assign]
     harness.connection.write(b"x" * 100_000)
-    assert harness.protocol.events == ["made"], "not from within write"
+    assert harness.protocol.events == ["made"], "not within write"
     harness.reactor.end_turn()
     assert len(harness.protocol.events) == 2
     assert harness.sock.closed
@@ -275,7 +275,7 @@ def test_half_close_is_reported_and_output_is_sent() -> None:
     assert harness.protocol.events == ["made", "half-closed"]
     assert not harness.reactor.readers
     harness.protocol.transport.resumeProducing()
-    assert not harness.reactor.readers, "there is nothing more to read"
+    assert not harness.reactor.readers, "end of file"
     harness.protocol.transport.write(b"rest")
     harness.protocol.transport.loseConnection()
     harness.reactor.end_turn()
@@ -316,25 +316,25 @@ def test_lose_write_connection_in_data_received() -> None:
 
 def test_pull_producer_is_resumed_at_once_and_each_turn() -> None:
     harness = SocketHarness()
-    asked: list[int] = []
+    sends: list[int] = []
 
     class Pulled:
         def resumeProducing(self) -> None:
-            asked.append(harness.sock.sends)
-            if len(asked) > 1:
+            sends.append(harness.sock.sends)
+            if len(sends) > 1:
                 harness.connection.write(b"piece")
 
     harness.protocol.react = lambda data: harness.connection.registerProducer(Pulled(), False)
     harness.receive(b"x")
-    assert len(asked) == 1
+    assert len(sends) == 1
     for _ in range(3):
         for connection in harness.reactor.written[:]:
             harness.reactor.written.remove(connection)
             connection.flush()
-    assert asked == [0, 0, 1, 2]
+    assert sends == [0, 0, 1, 2]
     harness.connection.unregisterProducer()
     harness.reactor.end_turn()
-    assert asked == [0, 0, 1, 2]
+    assert sends == [0, 0, 1, 2]
 
 
 @pytest.mark.parametrize("data", ["text", 5, None, ["x"]])
@@ -489,11 +489,11 @@ def test_other_reactors_flush_by_a_timer() -> None:
 def test_send_error_is_the_cause_of_connection_lost(send: str) -> None:
     """The kernel reports the error only once; later calls fail with EPIPE."""
     harness = SocketHarness()
-    asked: list[bytes] = []
+    sends: list[bytes] = []
     reasons: list[Failure] = []
 
     def broken(data: bytes) -> int:
-        asked.append(data)
+        sends.append(data)
         raise ConnectionResetError(errno.ECONNRESET, "reset")
 
     harness.sock.send = broken  # type: ignore[method-assign]
@@ -501,7 +501,7 @@ def test_send_error_is_the_cause_of_connection_lost(send: str) -> None:
     getattr(harness.connection, send)(b"x")
     harness.reactor.end_turn()
     (reason,) = reasons
-    assert len(asked) == 1
+    assert len(sends) == 1
     assert reason.check(ConnectionLost)
     assert isinstance(reason.value.__cause__, ConnectionResetError)
     assert harness.sock.reset

@@ -4,8 +4,8 @@ A child process runs Twisted's modules with :mod:`net.listening_reactor` as its 
 server side of each connection is tcpd's. Most of those tests exercise the client's side, so a
 second run swaps the two sides.
 
-What does not apply is named here, each with its reason. Nothing else may be skipped, but for what
-Twisted itself skips, by the reasons it gives, and at least as many tests have to pass as are said.
+Tests that do not apply are listed here, each with its reason. No other test may be skipped, except
+those that Twisted skips for the reasons listed. A minimum number of tests has to pass.
 """
 
 from __future__ import annotations
@@ -215,7 +215,7 @@ def run_twisteds(
     report = json.loads(done.stdout.splitlines()[-1])
     assert report["failed"] == [], output
     assert report["good"], output
-    assert report["unused"] == [], "the table names tests that there are none of"
+    assert report["unused"] == [], "the table names tests that do not exist"
     of_its_own = {
         name: reason
         for name, reason in report["skipped"].items()

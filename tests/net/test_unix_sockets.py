@@ -49,7 +49,7 @@ def test_unix_listener_is_parsed(text: str, place: UnixSocket) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "expected"),
     [
         ("127.0.0.1:7 owner=root", "owner= goes with unix: only"),
         ("systemd:x group=0", "group= goes with unix: only"),
@@ -58,8 +58,8 @@ def test_unix_listener_is_parsed(text: str, place: UnixSocket) -> None:
         ("unix:/x owner=4294967295", "too large"),
     ],
 )
-def test_invalid_unix_listener_is_a_value_error(text: str, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
+def test_invalid_unix_listener_is_a_value_error(text: str, expected: str) -> None:
+    with pytest.raises(ValueError, match=expected):
         parse_listener(text, frozenset())
 
 
@@ -75,20 +75,20 @@ def test_owner_and_group_by_name_or_number() -> None:
 def test_permissions_are_set_before_listen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """bind, chown, chmod, listen"""
     path = tmp_path / "s"
-    seen: list[tuple[int, int, int]] = []
+    states: list[tuple[int, int, int]] = []
     real = sockets.set_permissions
 
     def watched(place: UnixSocket) -> None:
         for when in (lambda: None, lambda: real(place)):
             when()
             found = os.stat(path)
-            seen.append((stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid))
+            states.append((stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid))
         with socket.socket(socket.AF_UNIX) as early, pytest.raises(ConnectionRefusedError):
             early.connect(str(path))
 
     monkeypatch.setattr(sockets, "set_permissions", watched)
     listen_unix(UnixSocket(str(path), 0o620, "4711", "4712")).close()
-    assert seen == [(0, 0, 0), (0o620, 4711, 4712)]
+    assert states == [(0, 0, 0), (0o620, 4711, 4712)]
 
 
 def test_socket_is_closed_if_chown_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

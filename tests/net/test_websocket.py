@@ -354,9 +354,9 @@ def test_server_close_waits_for_the_clients_close(make: Make) -> None:
     late = RecordingProducer()
     transport.registerProducer(late, False)
     assert late.asked == ["stop"]
-    said = client.read()
-    assert said[:2] == [TextMessage("bye"), TextMessage("and no line end")]
-    (close,) = said[2:]
+    size = client.read()
+    assert size[:2] == [TextMessage("bye"), TextMessage("and no line end")]
+    (close,) = size[2:]
     assert isinstance(close, CloseConnection)
     assert close.code == 1000
     assert not client.transport.disconnecting
@@ -526,7 +526,7 @@ def test_lost_connection_leaves_no_timers(make: Make) -> None:
         assert_nothing_left(harness)
         harness.application.made.clear()
         del client
-        assert there() is None, "only the garbage collector would find it"
+        assert there() is None, "reference cycle"
     finally:
         gc.enable()
 
@@ -565,7 +565,7 @@ def test_client_without_pong_is_disconnected(make: Make) -> None:
     assert farewell == TextMessage("bye: ping-timeout")
     assert isinstance(close, CloseConnection)
     harness.clock.advance(2)
-    assert client.transport.aborted, "it is not there to answer the close either"
+    assert client.transport.aborted, "aborted, not closed"
     harness.lose(None if isinstance(harness, SocketLayerHarness) else client.connection)
     assert harness.counters.ended == {End.PING_TIMEOUT: 1}
     assert_nothing_left(harness)
@@ -669,10 +669,10 @@ def test_client_with_unread_output_is_not_read(make: Make) -> None:
             break
         client.say("x" * 50_000)
     else:
-        pytest.fail("it is read on and on")
-    said = len(client.protocol.received)
+        pytest.fail("the client is still read")
+    size = len(client.protocol.received)
     received = client.read()
-    assert sum(len(event.data) + 2 for event in received if isinstance(event, TextMessage)) == said
+    assert sum(len(event.data) + 2 for event in received if isinstance(event, TextMessage)) == size
     client.say("more")
     assert client.read() == [TextMessage("more")]
     client.protocol.transport.loseConnection()
@@ -696,7 +696,7 @@ def test_lines_wait_while_the_protocol_is_paused(make: Make) -> None:
     client.say("two")  # as the rest of a TLS record
     assert client.protocol.received == b"one\r\n"
     client.protocol.transport.resumeProducing()
-    assert client.protocol.received == b"one\r\n", "not from within"
+    assert client.protocol.received == b"one\r\n", "not within the call"
     harness.clock.advance(0)
     assert client.protocol.received == b"one\r\ntwo\r\n"
 
@@ -791,7 +791,7 @@ def test_websocket_over_tls(localhost: certificates.Made, alpn: list[bytes] | No
     recorder, client = tls_client(clock, alpn)
     connection, pump = join(harness, client)
     flush(pump, clock)
-    assert not harness.application.made, "a handshake of TLS alone makes no protocol"
+    assert not harness.application.made, "no protocol after the TLS handshake only"
     ws = WSConnection(ConnectionType.CLIENT)
     transport: Any = recorder.transport
     transport.write(ws.send(Request(host="chat.example", target="/")))

@@ -204,7 +204,7 @@ def test_close_is_answered_with_its_code(event: CloseConnection, code: int) -> N
     (close,) = events_of(found.messages.close(1011, "ours"))
     assert isinstance(close, CloseConnection)
     assert close.code == code
-    assert found.messages.close(1000, "") == b"", "once is enough"
+    assert found.messages.close(1000, "") == b"", "sent once"
 
 
 def test_input_is_processed_between_our_close_and_the_clients() -> None:
@@ -324,7 +324,7 @@ def test_incomplete_line_waits_for_its_end() -> None:
     assert messages.frame(b"last words") == b""
     assert events_of(messages.flush_line()) == [TextMessage("last words")]
     assert messages.flush_line() == b""
-    assert messages.frame(b"x" * 70000), "not without end"
+    assert messages.frame(b"x" * 70000), "sent when it exceeds the limit"
 
 
 def test_invalid_utf8_is_replaced_in_text_messages() -> None:

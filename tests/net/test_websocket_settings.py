@@ -73,17 +73,17 @@ def test_allowed_origins(origins: tuple[str, ...], origin: str, host: str, allow
 
 def test_same_requires_an_own_name() -> None:
     """DNS rebinding: Origin and Host have the same foreign name."""
-    asked: list[str] = []
+    checked: list[str] = []
 
     def is_own(name: str) -> bool:
-        asked.append(name)
+        checked.append(name)
         return name == "chat.example"
 
     for host, allowed in (("chat.example:7668", True), ("evil.example:7668", False)):
         assert allows(SAME, f"http://{host}", host, is_own) is allowed
-    assert asked == ["chat.example", "evil.example"]
+    assert checked == ["chat.example", "evil.example"]
     evil = ("https://evil.example",)
-    assert allows(evil, "https://evil.example", "evil.example", is_own), "it was named"
+    assert allows(evil, "https://evil.example", "evil.example", is_own), "allowed by name"
 
 
 def test_kind_declares_the_options() -> None:

@@ -45,7 +45,7 @@ def request(line: str = "GET / HTTP/1.1", *more: str, **changed: str | None) -> 
     return "\r\n".join([line, *lines, *more, "", ""]).encode()
 
 
-def answered(data: bytes, options: WebSocketOptions = OPTIONS) -> Accepted | UpgradeRefused:
+def result_of(data: bytes, options: WebSocketOptions = OPTIONS) -> Accepted | UpgradeRefused:
     answer = Upgrade(options, is_own).feed(data)
     assert answer is not None
     return answer
@@ -53,7 +53,7 @@ def answered(data: bytes, options: WebSocketOptions = OPTIONS) -> Accepted | Upg
 
 def refused(data: bytes, options: WebSocketOptions = OPTIONS) -> tuple[int, str, bytes]:
     """Return status, word and the whole response."""
-    answer = answered(data, options)
+    answer = result_of(data, options)
     assert isinstance(answer, UpgradeRefused)
     head, _, body = answer.response.partition(b"\r\n\r\n")
     length = [line for line in head.split(b"\r\n") if line.startswith(b"Content-Length: ")]
@@ -63,7 +63,7 @@ def refused(data: bytes, options: WebSocketOptions = OPTIONS) -> tuple[int, str,
 
 def test_example_of_the_rfc() -> None:
     """RFC 6455 section 1.3"""
-    answer = answered(request())
+    answer = result_of(request())
     assert answer == Accepted(
         b"HTTP/1.1 101 Switching Protocols\r\n"
         b"Upgrade: websocket\r\n"
@@ -96,7 +96,7 @@ def test_subprotocol_is_selected(
     """https://ircv3.net/specs/extensions/websocket; wsproto's client is the judge."""
     client = WSConnection(ConnectionType.CLIENT)
     data = client.send(Request(host="chat.example", target="/", subprotocols=offered))
-    answer = answered(data)
+    answer = result_of(data)
     assert isinstance(answer, Accepted)
     assert answer.frames is frames
     client.receive_data(answer.response)
@@ -107,7 +107,7 @@ def test_subprotocol_is_selected(
 
 def test_list_in_several_fields_is_joined() -> None:
     """RFC 6455 section 11.3.4: "MAY appear multiple times in an HTTP request"."""
-    answer = answered(
+    answer = result_of(
         request(
             "GET / HTTP/1.1",
             "Connection: Upgrade",
@@ -121,7 +121,7 @@ def test_list_in_several_fields_is_joined() -> None:
 
 
 def test_no_extension_is_negotiated() -> None:
-    answer = answered(request("GET / HTTP/1.1", "Sec-WebSocket-Extensions: permessage-deflate"))
+    answer = result_of(request("GET / HTTP/1.1", "Sec-WebSocket-Extensions: permessage-deflate"))
     assert b"Extensions" not in answer.response
 
 
@@ -198,20 +198,20 @@ def test_invalid_request_is_refused(data: bytes, status: int, why: str) -> None:
     ],
 )
 def test_unusual_headers_are_accepted(more: dict[str, str]) -> None:
-    assert isinstance(answered(request(**more)), Accepted)
+    assert isinstance(result_of(request(**more)), Accepted)
 
 
 def test_empty_lines_before_the_request_are_ignored() -> None:
     """RFC 9112 section 2.2: "a server that is expecting to receive and parse a request-line SHOULD
     ignore at least one empty line (CRLF) received prior to the request-line." """
     for empty in (b"\r\n", b"\n", b"\r\n" * 8):
-        assert answered(empty + request()) == answered(request())
-    assert refused(b"\r\n" * 9 + request())[:2] == (400, "not-http"), "they are bounded"
+        assert result_of(empty + request()) == result_of(request())
+    assert refused(b"\r\n" * 9 + request())[:2] == (400, "not-http"), "limited number"
 
 
 def test_same_origin_and_no_origin_are_accepted() -> None:
-    assert isinstance(answered(request(Origin="https://chat.example")), Accepted)
-    assert isinstance(answered(request()), Accepted)
+    assert isinstance(result_of(request(Origin="https://chat.example")), Accepted)
+    assert isinstance(result_of(request()), Accepted)
 
 
 def test_refusal_is_a_valid_http_response() -> None:
