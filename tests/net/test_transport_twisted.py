@@ -108,18 +108,16 @@ print(json.dumps({
 }))
 """
 
-LOGGED = "the service logs where it listens, not the port (service.listening in the catalogue)"
-CONTEXT = (
-    "no logging context is made a message, for what it costs; connections log their own fields"
-)
-NAMED = "compares a repr of Twisted's; ours is tests/net/test_transport.py's and test_port.py's"
-BINDING = "interface= with Twisted's own object: tcpd's listeners are addresses of an ini file"
-DESCRIPTORS = "no descriptors are passed over UNIX sockets (IUNIXTransport)"
-BEFORE_TLS = "the protocol is made when the handshake is complete, and the test needs it before"
-ONCE = "a lean port is given its socket, and is done when it is closed; a service opens another"
-OPTIONS = "expects TCP_NODELAY and SO_KEEPALIVE to be off at first; ours are on from the start"
-WORDS = "TypeError it is, in other words: test_what_is_no_bytes_is_refused_where_it_is_written"
-INSIDE = "looks into Twisted's own objects"
+LOGGED = "the service logs its listeners (event service.listening), not the port"
+CONTEXT = "no logging context, because it is slow; connections log their own fields"
+NAMED = "compares Twisted's repr; tests/net/test_transport.py and test_port.py check tcpd's"
+BINDING = "interface= with an object of Twisted's; tcpd's listeners are addresses"
+DESCRIPTORS = "tcpd does not pass descriptors over UNIX sockets (IUNIXTransport)"
+BEFORE_TLS = "needs the protocol before the handshake is complete"
+ONCE = "a port of tcpd's cannot listen again after it is closed"
+OPTIONS = "expects TCP_NODELAY and SO_KEEPALIVE to be off at first; tcpd sets them"
+WORDS = "another message of the TypeError: test_write_of_other_than_bytes_raises_type_error"
+INSIDE = "uses private attributes of Twisted's objects"
 
 #: Patterns of tests, without "twisted.", that do not apply to the server's side, with reasons.
 TABLE = {
@@ -135,23 +133,23 @@ TABLE = {
     "internet.test.test_tcp.TestBindAddressBuilder.test_bindAddressBasic": BINDING,
     "internet.test.test_tcp.TestBindAddressBuilder.test_bindAddressReuse*": BINDING,
     "internet.test.test_tcp.TCPConnectionTestsBuilder.test_resumeProducingWhileDisconnecting": (
-        "reading ends with the callback in which the close began, not with the call: one system "
-        "call less a connection; test_nothing_is_delivered_after_a_close"
+        "reading stops after the callback that closes, not in the call, which saves a system "
+        "call; test_no_input_is_delivered_after_a_close"
     ),
     "internet.test.test_tls.AbortSSLConnectionTests.test_fullWriteBuffer": BEFORE_TLS,
     "internet.test.test_tls.AbortSSLConnectionTests.test_resumeProducingAbort": BEFORE_TLS,
     "internet.test.test_tls.AbortSSLConnectionTests.test_resumeProducingThrows": BEFORE_TLS,
     "test.test_ssl.ConnectionLostTests.testFailedVerify": BEFORE_TLS,
-    "test.test_ssl.*TLSTests.test_backwardsTLS": "a server of ours is never the client of TLS",
+    "test.test_ssl.*TLSTests.test_backwardsTLS": "a server of tcpd's is never a TLS client",
     "internet.test.test_newtls.ProducerTestsMixin.test_startTLSAfterRegister*": INSIDE,
     "internet.test.test_unix.UNIXTestsBuilder.test_*escriptor*": DESCRIPTORS,
     "internet.test.test_unix.UNIXTestsBuilder.test_listenFailure": INSIDE,
     "internet.test.test_unix.UNIXTestsBuilder.test_listenOnLinuxAbstractNamespace": (
-        "the ini file knows no abstract names"
+        "the ini file has no abstract names"
     ),
     "internet.test.test_unix.UNIXTestsBuilder.test_mode": (
-        "a closed port takes its file away at once, and the test looks at it after that; "
-        "test_a_unix_socket_has_its_mode_and_replaces_a_dead_one"
+        "a closed port deletes its file at once, and the test reads it after that; "
+        "test_unix_socket_has_its_mode_and_replaces_a_stale_one"
     ),
     "internet.test.test_unix.RealSocketTests.test_closePortInProtocolFactory": INSIDE,
     "test.test_unix.UnixSocketTests.test_pidFile": (
@@ -160,7 +158,7 @@ TABLE = {
     "test.test_tcp.ListeningTests.test_restart*": ONCE,
     "test.test_tcp.LoopbackTests.test_tcp*": OPTIONS,
     "internet.test.test_socket.Adopt*.test_invalidAddressFamily": (
-        "asks for what the reactor's method does with a family, which ours takes from the socket"
+        "expects an error for a wrong family; tcpd takes the family from the socket"
     ),
 }
 
