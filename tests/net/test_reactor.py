@@ -22,10 +22,10 @@ pytestmark = [
 
 PATIENCE = 300.0
 
-#: Runs Twisted's tests with its list of reactors replaced by ours. What is skipped does not apply:
+#: Runs Twisted's tests with TcpdReactor as the only reactor, except:
 #: - test_lostFileDescriptor: "Closing a file descriptor immediately removes it from the epoll set
-#:   without generating a notification"; Twisted skips it, by name, for its own epoll reactor.
-#: - test_changeUID, where the user it becomes cannot run this Python: no reactor could help that.
+#:   without generating a notification"; Twisted skips it for its own epoll reactor too.
+#: - test_changeUID, if the other user cannot execute this Python.
 SCRIPT = """
 import sys
 from twisted.internet.test.reactormixins import ReactorBuilder
@@ -46,7 +46,7 @@ MODULES = (
 )
 
 
-def nobody_can_run_python() -> bool:
+def other_user_can_run_python() -> bool:
     """Whether the tests that switch to another user can start Python."""
     if os.getuid() != 0:
         return True
@@ -72,7 +72,7 @@ def own_network() -> list[str]:
 
 @pytest.mark.parametrize("modules", MODULES)
 def test_twisted_reactor_tests_pass(modules: str, tmp_path: Path) -> None:
-    others = "open" if nobody_can_run_python() else "closed"
+    others = "open" if other_user_can_run_python() else "closed"
     names = [f"twisted.internet.test.test_{module}" for module in modules.split()]
     done = subprocess.run(
         [*own_network(), sys.executable, "-c", SCRIPT, others, "--reporter=verbose", *names],
