@@ -485,12 +485,12 @@ def test_idle_0_disables_the_timeout(make: Make) -> None:
 def test_drain_completes_when_the_last_client_disconnects(make: Make) -> None:
     harness = make(idle=10)
     harness.layer.start()
-    conduits = [harness.connect()[0] for _ in range(3)]
-    for connection in conduits:
+    connections = [harness.connect()[0] for _ in range(3)]
+    for connection in connections:
         connection.write(b"x" * FULL)
     fired: list[None] = []
     harness.layer.drain(End.SHUTDOWN, 5.0).addCallback(fired.append)
-    for connection in conduits:
+    for connection in connections:
         assert not fired
         harness.lose(connection)
     assert fired == [None]
@@ -573,10 +573,10 @@ def test_unanswered_close_notify_is_aborted_after_linger(localhost: certificates
     connection, pump = join(harness, client)
     flush(pump, clock)
     harness.application.made[0].transport.loseConnection()
-    cut: list[bool] = []
-    connection.transport.abortConnection = lambda: cut.append(True)
+    aborted: list[bool] = []
+    connection.transport.abortConnection = lambda: aborted.append(True)
     clock.advance(5.0)
-    assert cut
+    assert aborted
 
 
 def test_starttls_moves_protocol_and_producer_onto_tls(
