@@ -14,6 +14,15 @@ from pathlib import Path
 from OpenSSL import SSL
 from running import PATIENCE, receive_all
 
+#: More bytes than the buffers of tcpd and the kernel hold for a stream.
+MUCH = 4 << 20
+
+#: Settings of a daemon that logs how each connection ended, with ``[tls:main]``.
+SETTINGS = (
+    "[tcpd]\ndrain = 2s\n[policy:default]\naccess_log = yes\n"
+    "[tls:main]\ncertificate = localhost.pem\nkey = localhost-key.pem\n"
+)
+
 
 def reset(connection: socket.socket) -> None:
     """Close a connection by a reset: SO_LINGER of zero seconds, socket(7)."""

@@ -13,10 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from live.test_ends import MUCH, head
 from OpenSSL import SSL
 from running import PATIENCE, Daemon, receive_all
-from streams import FarSide, TlsEnd, ending, reset
+from streams import MUCH, SETTINGS, FarSide, TlsEnd, ending, reset
 
 pytestmark = [
     pytest.mark.live,
@@ -53,7 +52,7 @@ def connect(daemon: Daemon) -> socket.socket:
 def test_reset_of_the_far_side_resets_the_client(start: Callable[[str], Daemon]) -> None:
     """Truncation is never a clean close."""
     far = FarSide(None)
-    daemon = start(head() + forward(far.port))
+    daemon = start(SETTINGS + forward(far.port))
     for count in (1, 65_536, 1_000_000):
         with connect(daemon) as client:
             server = far.accept()
@@ -77,7 +76,7 @@ def test_each_direction_of_tls_closes_separately(
 ) -> None:
     """RFC 8446 section 6.1: "This does not have any effect on its read side." """
     far = FarSide(None)
-    daemon = start(head() + forward(far.port, "tls=main"))
+    daemon = start(SETTINGS + forward(far.port, "tls=main"))
     client = TlsEnd(connect(daemon), SSL.Context(SSL.TLS_CLIENT_METHOD), server=False)
     with far.accept() as server:
 

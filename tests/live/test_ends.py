@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from OpenSSL import SSL
 from running import PATIENCE, Daemon, client_context, descriptors, receive_all, receive_until
-from streams import FarSide, TlsEnd, ending, far_keys, fill, reset
+from streams import MUCH, SETTINGS, FarSide, TlsEnd, ending, far_keys, fill, reset
 from wires import need
 
 pytestmark = [pytest.mark.live, pytest.mark.reactor]
@@ -32,13 +32,6 @@ def far(request: pytest.FixtureRequest, pki: Path) -> Iterator[FarSide]:
     made = FarSide(pki if request.param == "tls" else None)
     yield made
     made.close()
-
-
-def head() -> str:
-    return (
-        "[tcpd]\ndrain = 2s\n[policy:default]\naccess_log = yes\n"
-        "[tls:main]\ncertificate = localhost.pem\nkey = localhost-key.pem\n"
-    )
 
 
 def forward(name: str, port: int, keys: str = "") -> str:
@@ -78,7 +71,7 @@ def test_far_side_that_resets_after_sending(
 ) -> None:
     """Truncation is never a clean close: the client gets a reset, or no close_notify. Data before a
     reset may be lost."""
-    daemon = start(head() + forward("mail", far.port, far.keys))
+    daemon = start(SETTINGS + forward("mail", far.port, far.keys))
     for words in CLIENTS:
         for count in COUNTS:
             with connect(daemon, "mail", words) as client:
@@ -98,7 +91,7 @@ def test_far_side_that_resets_after_sending(
 
 
 def test_far_side_that_resets_after_reading(start: Callable[[str], Daemon], far: FarSide) -> None:
-    daemon = start(head() + forward("mail", far.port, far.keys))
+    daemon = start(SETTINGS + forward("mail", far.port, far.keys))
     for words in CLIENTS:
         for count in COUNTS:
             with connect(daemon, "mail", words) as client:
@@ -120,7 +113,7 @@ def test_far_side_that_resets_after_reading(start: Callable[[str], Daemon], far:
 
 
 def test_client_that_resets_after_sending(start: Callable[[str], Daemon], far: FarSide) -> None:
-    daemon = start(head() + forward("mail", far.port, far.keys))
+    daemon = start(SETTINGS + forward("mail", far.port, far.keys))
     for words in CLIENTS:
         for count in COUNTS:
             client = connect(daemon, "mail", words)
@@ -140,7 +133,7 @@ def test_client_that_resets_after_sending(start: Callable[[str], Daemon], far: F
 
 
 def test_client_that_resets_after_reading(start: Callable[[str], Daemon], far: FarSide) -> None:
-    daemon = start(head() + forward("mail", far.port, far.keys))
+    daemon = start(SETTINGS + forward("mail", far.port, far.keys))
     for words in CLIENTS:
         for count in COUNTS:
             client = connect(daemon, "mail", words)
@@ -168,7 +161,7 @@ def test_far_unix_socket_that_closes_with_unread_input(
         far.listen()
         far.settimeout(PATIENCE)
         text = forward("mail", 0).replace("127.0.0.1:0\n", f"unix:{tmp_path}/far\n", 1)
-        daemon = start(head() + text)
+        daemon = start(SETTINGS + text)
         for words in CLIENTS:
             with connect(daemon, "mail", words) as client:
                 client.sendall(b"question")
@@ -185,7 +178,7 @@ def test_reset_of_a_client_is_seen_while_the_far_side_does_not_read(
 ) -> None:
     """All descriptors are closed, also those of a program that does not read."""
     far = FarSide(None)
-    daemon = start(head() + forward("mail", far.port) + program("idle", "/bin/sleep 1000"))
+    daemon = start(SETTINGS + forward("mail", far.port) + program("idle", "/bin/sleep 1000"))
     daemon.ctl("status")  # the first control connection opens descriptors that stay
     before = descriptors(daemon)
     for service in ("mail", "idle"):
@@ -205,7 +198,7 @@ def test_reset_of_a_client_is_seen_while_the_far_side_does_not_read(
 
 def test_stalled_tls_clients_are_reset(start: Callable[[str], Daemon]) -> None:
     """``stalled``; one of them has sent close_notify."""
-    text = head().replace("access_log", "stalled = 500ms\naccess_log")
+    text = SETTINGS.replace("access_log", "stalled = 500ms\naccess_log")
     services = "[service:chargen]\nprotocol = chargen\nlisten =\n  127.0.0.1:0 tls=main\n"
     daemon = start(text + services + program("much", "/bin/head -c 100000000 /dev/zero"))
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
@@ -225,7 +218,7 @@ def test_far_side_that_closes_tls_without_close_notify(
 ) -> None:
     """RFC 8446 section 6.1. The client gets all data, and a reset or no close_notify."""
     far = FarSide(pki)
-    daemon = start(head() + forward("mail", far.port, far.keys))
+    daemon = start(SETTINGS + forward("mail", far.port, far.keys))
     for words in CLIENTS:
         for count in (0, 1000, 1_000_000):
             with connect(daemon, "mail", words) as client:
@@ -246,7 +239,7 @@ def test_client_that_closes_tls_without_close_notify(
     start: Callable[[str], Daemon], far: FarSide
 ) -> None:
     """The far side gets all data, and a truncated end; the access log has *truncated*."""
-    daemon = start(head() + forward("mail", far.port, far.keys))
+    daemon = start(SETTINGS + forward("mail", far.port, far.keys))
     for count in (0, 1000, 1_000_000):
         client = connect(daemon, "mail", "tls=main")
         with far.accept() as server:
@@ -271,8 +264,6 @@ VERSIONS = pytest.mark.parametrize(
     "version", [SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION], ids=["1.2", "1.3"]
 )
 
-MUCH = 4 << 20
-
 
 @VERSIONS
 def test_each_direction_of_tls_closes_separately(
@@ -281,7 +272,7 @@ def test_each_direction_of_tls_closes_separately(
     """RFC 8446 section 6.1: "This does not have any effect on its read side." TLS on both sides of
     forward; either peer closes first."""
     far = FarSide(None)
-    daemon = start(head() + forward("mail", far.port, far_keys(pki)))
+    daemon = start(SETTINGS + forward("mail", far.port, far_keys(pki)))
     theirs = SSL.Context(SSL.TLS_SERVER_METHOD)
     theirs.use_certificate_file(str(pki / "far.example.pem"))
     theirs.use_privatekey_file(str(pki / "far.example-key.pem"))
@@ -363,7 +354,7 @@ def test_real_clients_that_half_close_get_the_answer(
     """``printf 'b\\na\\n' | socat -t2 - OPENSSL:...`` to sort, and to forward with TLS on one side
     and on both."""
     need("socat", "stunnel", "gnutls-cli", "sort")
-    text = head() + (
+    text = SETTINGS + (
         f"[tls:far]\ncertificate = {pki}/far.example.pem\nkey = {pki}/far.example-key.pem\n"
     )
     sort = program("sort", shutil.which("sort") or "").replace("tls=main", "tls=far")
@@ -395,7 +386,7 @@ def test_close_notify_without_close_does_not_hold_the_connection(
         f"[service:{kind}]\nprotocol = {kind}\nlisten =\n  127.0.0.1:0 tls=main\n"
         for kind in ("echo", "discard", "line", "chat")
     )
-    daemon = start(head() + services + program("cat", shutil.which("cat") or ""))
+    daemon = start(SETTINGS + services + program("cat", shutil.which("cat") or ""))
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
     clients = []
     for kind in ("echo", "discard", "line", "chat", "cat"):
@@ -413,7 +404,7 @@ def test_close_notify_without_close_does_not_hold_the_connection(
 def test_program_killed_by_a_signal_truncates_the_stream(start: Callable[[str], Daemon]) -> None:
     """Its output may be incomplete; the client gets it, then a reset. A status is no fault."""
     daemon = start(
-        head()
+        SETTINGS
         + program("killed", "/bin/sh -c 'head -c 300000 /dev/zero; kill -9 $$'")
         + program("failed", "/bin/sh -c 'head -c 300000 /dev/zero; exit 1'")
         + program("stopped", "/bin/sh -c 'head -c 300000 /dev/zero; exec 0<&- 1>&-; sleep 0.1'")
@@ -430,7 +421,7 @@ def test_stream_closed_by_policy_is_truncated(
 ) -> None:
     """ "A truncated stream never looks complete": client and far side get the data, then a
     reset."""
-    text = head().replace("access_log", "session = 500ms\naccess_log")
+    text = SETTINGS.replace("access_log", "session = 500ms\naccess_log")
     command = "/bin/sh -c 'head -c 1000 /dev/zero; exec sleep 1000'"
     daemon = start(text + forward("mail", far.port, far.keys) + program("slow", command))
     with connect(daemon, "mail", words) as client, far.accept() as server:
@@ -449,7 +440,7 @@ def test_unreachable_far_side_is_a_reset(start: Callable[[str], Daemon], words: 
     Connection reset by peer."""
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    daemon = start(head() + forward("mail", port) + forward("secure", port, "tls = yes\n"))
+    daemon = start(SETTINGS + forward("mail", port) + forward("secure", port, "tls = yes\n"))
     for service in ("mail", "secure"):
         for request in (b"", b"GET / HTTP/1.0\r\n\r\n"):
             plain = daemon.connect(service, words)
@@ -480,7 +471,7 @@ def test_program_does_not_take_truncated_input_for_complete(
 ) -> None:
     """``cat > file && mv file done`` is a common way to ensure that."""
     command = f"/bin/sh -c 'cat > {tmp_path}/file && mv {tmp_path}/file {tmp_path}/done'"
-    daemon = start(head() + program("store", command))
+    daemon = start(SETTINGS + program("store", command))
     client = connect(daemon, "store", words)
     client.sendall(bytes(100_000))
     reset(client)

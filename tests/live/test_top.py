@@ -186,7 +186,7 @@ def test_once_prints_one_plain_table(start: Callable[[str], Daemon]) -> None:
         assert "127.0.0.1:" in row
     done = daemon.ctl("top", "--sort", "nonsense")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "no column to sort by" in done.stderr
+    assert "not a column to sort by" in done.stderr
     assert daemon.ctl("top", "--interval", "0").returncode == 2
     daemon.stop()
     done = daemon.ctl("top")
