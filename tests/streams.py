@@ -14,7 +14,7 @@ from pathlib import Path
 from OpenSSL import SSL
 from running import PATIENCE, receive_all
 
-#: More bytes than the buffers of tcpd and the kernel hold for a stream.
+#: The length of a long stream, in bytes.
 MUCH = 4 << 20
 
 #: Settings of a daemon that logs how each connection ended, with ``[tls:main]``.
