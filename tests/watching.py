@@ -12,6 +12,9 @@ ROOT = Path(__file__).resolve().parents[1]
 RULES = ROOT / "etc" / "prometheus" / "tcpd.rules.yml"
 DASHBOARD = ROOT / "etc" / "grafana" / "tcpd.json"
 
+#: Queries without a result on a daemon that refuses nothing and was not restarted, by panel.
+QUIET = {"Refused clients, by reason A", "Datagrams C", "Starts"}
+
 _EXPRESSION = re.compile(r"^ +expr: (?:>-\n((?:^ {10,}.*\n)+)|(.*))", re.M)
 
 

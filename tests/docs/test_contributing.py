@@ -60,6 +60,13 @@ def test_commands_in_sentences_are_in_blocks() -> None:
     assert all(any(text in each for each in shown) for text in PAGE.inline)
 
 
+def test_diffs_apply(tmp_path: Path) -> None:
+    checkout = installing.copy_checkout(tmp_path / "tcpd")
+    for block in PAGE.blocks:
+        if block.language == "diff":
+            apply(block.text, checkout)
+
+
 @pytest.mark.long
 def test_first_change(tmp_path: Path) -> None:
     """The diffs apply, the tests pass, and the hooks accept the commit."""

@@ -12,7 +12,7 @@ import pytest
 from docs.commands import Page
 from prometheus_client import CollectorRegistry, generate_latest
 from running import PATIENCE
-from watching import RULES, alerts, conditions, dashboard, filled_in, queries
+from watching import QUIET, RULES, alerts, conditions, dashboard, filled_in, queries
 
 from tcpd.ops.metrics import METRICS
 from tcpd.ops.process import Process
@@ -131,6 +131,11 @@ def test_panels_do_not_overlap() -> None:
         assert not covered & fields, panel["title"]
         assert place["x"] + place["w"] <= 24
         covered |= fields
+
+
+def test_quiet_queries_are_on_the_dashboard() -> None:
+    """The live test with Prometheus, which is a long one, reads these names."""
+    assert {where for where, _ in queries()} >= QUIET
 
 
 def test_alerts_named_on_the_dashboard_exist() -> None:

@@ -15,14 +15,11 @@ from typing import Any
 
 import pytest
 from running import EVERYTHING, PATIENCE, Daemon, receive_until
-from watching import RULES, alerts, filled_in, queries
+from watching import QUIET, RULES, alerts, filled_in, queries
 
 pytestmark = [pytest.mark.live, pytest.mark.long]
 
 SITE = "\n[metrics]\nlisten =\n    127.0.0.1:0\n"
-
-#: Queries without a result here, since nothing that they count has happened.
-QUIET = {"Clients refused, by why A", "Datagrams C", "Starts"}
 
 
 class Prometheus:
