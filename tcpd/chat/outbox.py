@@ -37,7 +37,16 @@ class FlushQueue:
     :param now: the monotonic clock, in seconds.
     """
 
-    __slots__ = ("_now", "_replies", "_schedule", "_scheduled", "broadcasts", "crowded", "done")
+    __slots__ = (
+        "_now",
+        "_replies",
+        "_schedule",
+        "_scheduled",
+        "_waiting",
+        "broadcasts",
+        "crowded",
+        "done",
+    )
 
     def __init__(
         self,
@@ -51,6 +60,7 @@ class FlushQueue:
         self._replies: list[Outbox] = []
         self.done = 0
         self.crowded = False
+        self._waiting: list[Callable[[], object]] = []
 
     def add(self, outbox: Outbox) -> None:
         """Queue an outbox that got a broadcast. Called by the fan-out."""
@@ -66,6 +76,16 @@ class FlushQueue:
             self._scheduled = True
             self._schedule(self)
         self._replies.append(outbox)
+
+    def when_flushed(self, call: Callable[[], object]) -> None:
+        """Call a function, which does not raise, when the queue is no longer crowded."""
+        self._waiting.append(call)
+
+    def _end_crowd(self) -> None:
+        self.crowded = False
+        waiting, self._waiting = self._waiting, []
+        for call in waiting:
+            call()
 
     @property
     def position(self) -> int:
@@ -90,7 +110,8 @@ class FlushQueue:
             self.done += len(batch)
             failed = _flush((), batch) or failed
         if not self.broadcasts:
-            self.crowded = False
+            if self.crowded:
+                self._end_crowd()
         elif not self._scheduled:
             self._scheduled = True
             self._schedule(self)

@@ -59,7 +59,8 @@ class IrcConversation(IrcClient):
         if not isinstance(line, bytes):
             return Ready.NOW
         if self.outbox.queue.crowded:
-            return Ready.NEXT_TURN
+            self.outbox.queue.when_flushed(self.edge.proceed)
+            return Ready.LATER
         if line[:4].upper() == b"PING" or (line[:1] == b"@" and b"PING" in line.upper()):
             self.server.hub.fanout.flush_held()
             if not self.outbox.flushed:

@@ -114,7 +114,8 @@ class TextClient(Client):
                 self._blocked = True
                 return Ready.LATER
         if line is not None and self.outbox.queue.crowded:
-            return Ready.NEXT_TURN
+            self.outbox.queue.when_flushed(self.edge.proceed)
+            return Ready.LATER
         return Ready.NOW
 
     def finished(self) -> None:
