@@ -1,8 +1,8 @@
 """Sends events to the clients of this node: one rendering per format, one append per client.
 
-The loop in :meth:`Fanout._append` is the hot path of chat: a flood in a room of a thousand runs it
-a thousand times a message. So a room caches the outboxes of its members' clients, by format, until
-its membership changes.
+The inner loop of :meth:`Fanout._append` is the hot path of chat: it runs once per recipient of each
+message. Each room therefore caches the outboxes of its members' clients, by format, until its
+membership changes.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from tcpd.chat.state import Outcome
 from tcpd.events.chat import Event, PrivateMessage, Quit, RoomMessage
 from tcpd.ops.counters import ChatCounters
 
-#: Events of these classes can be applied before earlier ones of the class are sent. Messages change
-#: no membership. Quits only remove recipients, and those who quit together need no copy.
+#: Classes of events that can be batched: applied one by one, and sent together. Messages change no
+#: membership. Quits only remove recipients, and clients that quit together need no copy.
 HOLDABLE = frozenset({RoomMessage, Quit})
 
 #: Outboxes by format.
@@ -34,8 +34,8 @@ class Fanout:
     :param queue: flushes the outboxes.
     :param drop: called with a client whose outbox is full; not within a loop over clients.
 
-    :ivar held: events that are applied but not sent yet, all for the members of one room.
-    :ivar held_kind: their class; meaningless if there is none.
+    :ivar held: events that are applied but not sent yet, all for one room.
+    :ivar held_kind: the class of the held events; stale while :attr:`held` is empty.
     """
 
     def __init__(
@@ -53,15 +53,14 @@ class Fanout:
         self._full: deque[tuple[Outbox, list[bytes]]] = deque()
         self._dropping = False
 
-    # --- runs of events ---
+    # --- batches of events ---
 
     def hold(self) -> None:
-        """Hold a run of messages to one room, or of quits from one, until :meth:`release`, to send
-        it in one piece."""
+        """Batch consecutive messages to a room, or quits from it, until :meth:`release`."""
         self._holding = True
 
     def release(self) -> None:
-        """Send the held events, and hold no more."""
+        """Send the held events and end the batch."""
         self._holding = False
         if self.held:
             self.flush_held()
@@ -86,8 +85,9 @@ class Fanout:
         """Send an event to all its recipients.
 
         :param origin: the client that caused it, if it is one of this node's.
-        :param collects: the reply of its request takes the origin's own copy.
-        :return: whether there is such a copy for the reply to take.
+        :param collects: the origin's own copy goes into the reply to its request, not into its
+            outbox.
+        :return: whether the caller has to add that copy to the reply.
         """
         event, room = outcome.event, outcome.room
         if type(event) is RoomMessage or type(event) is PrivateMessage:
@@ -113,16 +113,19 @@ class Fanout:
         return person in outcome.people or (room is not None and person in room.members)
 
     def send_message(self, outcome: Outcome, origin: Client | None, collects: bool) -> bool:
-        """Send a message. The client that sent it gets it if it wants echoes; the other clients of
-        the same person get it in any case. For the parameters see :meth:`send`."""
+        """Send a message; for the parameters see :meth:`send`.
+
+        The origin receives a copy only if it has enabled echoes (IRC: echo-message), or if it
+        relayed the message. The other clients of the same person always receive one.
+        """
         event: Any = outcome.event
         room = outcome.room
         actor = outcome.actor
         relayed = type(event) is RoomMessage and bool(event.speaker)
-        wanted = origin is not None and (origin.echo or relayed)
-        skip = origin.outbox if origin is not None and (collects or not wanted) else None
-        inside = actor is None or (room is not None and actor in room.members)
-        if self._holding and room is not None and inside and not collects:
+        echo = origin is not None and (origin.echo or relayed)
+        skip = origin.outbox if origin is not None and (collects or not echo) else None
+        is_member = actor is None or (room is not None and actor in room.members)
+        if self._holding and room is not None and is_member and not collects:
             source = None if origin is None else origin.outbox
             if self.held and (
                 self._held_room is not room
@@ -138,28 +141,28 @@ class Fanout:
         if self.held:
             self.flush_held()
         events = (event,)
-        own = actor is None
+        actor_included = actor is None
         if room is not None:
             self._append(events, _recipients(room), skip)
-            own = own or actor in room.members
+            actor_included = actor_included or actor in room.members
         elif type(event) is PrivateMessage:
-            # what a person sends to itself each of its clients gets; the echo is another copy
+            # all clients of a person receive a message to itself; the echo is an additional copy
             self._append(events, _grouped(outcome.people), None)
         else:
             self._append(events, _grouped(outcome.people), skip)
-            own = own or actor in outcome.people
-        if not own and actor is not None and actor.clients:
+            actor_included = actor_included or actor in outcome.people
+        if not actor_included and actor is not None and actor.clients:
             others = [each.outbox for each in actor.clients if each is not origin]
-            itself = type(event) is PrivateMessage and actor in outcome.people
-            if others and not itself:
+            to_self = type(event) is PrivateMessage and actor in outcome.people
+            if others and not to_self:
                 self._append(events, _grouped((actor,)), None if origin is None else origin.outbox)
-            if wanted and not collects and origin is not None:
+            if echo and not collects and origin is not None:
                 self._append(events, ((origin.format, [origin.outbox]),), None)
         if origin is not None:
             origin.outbox.mark_flush_position()
         if self._full:
             self._drop_full()
-        return wanted and collects
+        return echo and collects
 
     def send_to(self, event: Event, clients: Iterable[Client]) -> None:
         """Send an event to some clients."""
@@ -207,7 +210,7 @@ class Fanout:
     def _drop_full(self) -> None:
         """Drop the clients whose outbox is full.
 
-        Not reentrant: each quit is an event for others, whose outboxes may be full, too.
+        Not reentrant: the quit of a dropped client may fill the outboxes of others.
         """
         if self._dropping:
             return
@@ -223,7 +226,7 @@ class Fanout:
 
 
 def _recipients(room: Room) -> _Groups:
-    """The outboxes of a room, cached."""
+    """Return the outboxes of a room, cached."""
     found: _Groups | None = room.recipients
     if found is None:
         found = room.recipients = _grouped(room.members)

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
-#: Outboxes with only broadcasts that are flushed per turn: each takes a system call, and ten
+#: Outboxes flushed per turn that contain only broadcasts: each flush is a system call, and ten
 #: thousand would stall other clients.
 BROADCASTS_A_TURN = 500
 
-#: Seconds per turn for them. A send of much to a client that reads slowly takes long.
+#: Seconds per turn for these flushes: a large send to a slow reader takes long.
 SECONDS_A_TURN = 0.005
 
-#: Outboxes that are flushed between two looks at the clock.
+#: Outboxes flushed between two readings of the clock.
 _BATCH = 20
 
 
@@ -22,18 +22,17 @@ class FlushQueue:
     """Outboxes with pending bytes, flushed together at the end of a reactor turn.
 
     Replies are flushed first. Broadcasts follow, at most :data:`BROADCASTS_A_TURN` sockets or
-    :data:`SECONDS_A_TURN` a turn; in a room of thousands that also saves writes. One queue serves
-    all frontends, so that a position in it (:meth:`Outbox.mark_flush_position`) shows whether a
-    broadcast was written to all its recipients.
+    :data:`SECONDS_A_TURN` per turn; in a room of thousands this also coalesces writes. All
+    frontends share one queue, so that a position in it (:meth:`Outbox.mark_flush_position`) shows
+    whether a broadcast was written to all its recipients.
 
     :ivar broadcasts: outboxes with broadcasts, oldest first.
-    :ivar done: how many outboxes with broadcasts have been flushed.
-    :ivar crowded: an outbox is half full, though its client reads. No line from a client is taken
-        until all broadcasts are flushed.
+    :ivar done: the number of outboxes with broadcasts that have been flushed.
+    :ivar crowded: the outbox of a client that does read is more than half full. No input line is
+        processed until all broadcasts are flushed.
 
-    :param schedule: called with this object; schedules one call of :meth:`flush`, not within this
-        call. Called again only after that. An edge passes
-        :attr:`tcpd.net.turns.TurnScheduler.schedule`.
+    :param schedule: called with this object; schedules one later call of :meth:`flush`. Called
+        again only after that. A frontend passes :attr:`tcpd.net.turns.TurnScheduler.schedule`.
     :param now: the monotonic clock, in seconds.
     """
 
@@ -63,15 +62,15 @@ class FlushQueue:
         self._waiting: list[Callable[[], object]] = []
 
     def add(self, outbox: Outbox) -> None:
-        """Queue an outbox that got a broadcast. Called by the fan-out."""
+        """Queue an outbox that received a broadcast. Called by the fan-out."""
         if not self._scheduled:
             self._scheduled = True
             self._schedule(self)
         self.broadcasts.append(outbox)
 
     def add_reply(self, outbox: Outbox) -> None:
-        """Queue an outbox for the end of this turn, even if it waits already. Called by the
-        outbox."""
+        """Queue an outbox with a reply for the end of this turn, even if it is queued for a
+        broadcast. Called by the outbox."""
         if not self._scheduled:
             self._scheduled = True
             self._schedule(self)
@@ -89,14 +88,14 @@ class FlushQueue:
 
     @property
     def position(self) -> int:
-        """The value of :attr:`done` at which all outboxes that wait now are flushed."""
+        """The value of :attr:`done` once all currently queued broadcasts are flushed."""
         return self.done + len(self.broadcasts)
 
     def flush(self) -> None:
-        """Flush all, or as many as a turn allows. Called at the end of a turn.
+        """Flush the replies, and broadcasts within the limits of a turn. Called at its end.
 
-        :raise Exception: of the last write that failed, after all other writes. Its client is
-            dropped: see :meth:`Outbox.spoil`.
+        :raise Exception: the exception of the last failed write, after all other writes. The client
+            is dropped: see :meth:`Outbox.spoil`.
         """
         self._scheduled = False
         replies, self._replies = self._replies, []
@@ -120,27 +119,27 @@ class FlushQueue:
 
 
 def _flush(replies: Iterable[Outbox], broadcasts: Iterable[Outbox]) -> Exception | None:
-    """Flush outboxes, all of them whatever a write raises.
+    """Flush all outboxes, even if writes raise.
 
-    :return: the exception of the last write that failed.
+    :return: the exception of the last failed write.
     """
     failed: Exception | None = None
     outbox: Outbox
     replied, others = iter(replies), iter(broadcasts)
-    while True:  # once, and once more behind each that failed
+    while True:  # resumes after each failed write
         try:
             for outbox in replied:
                 outbox.replying = False
                 outbox.flush()
             for outbox in others:
-                # Outbox.flush, inlined where it runs for each client
+                # Outbox.flush, inlined: the hot path of broadcasts
                 if outbox.paused:
                     continue
                 outbox.awaited = False
                 chunks = outbox.chunks
-                if not chunks:  # its reply was flushed before
+                if not chunks:  # flushed above, with a reply
                     continue
-                if len(chunks) == 1:  # the usual case: the very object that other clients get
+                if len(chunks) == 1:  # the usual case: an object shared with other clients
                     outbox.size = 0
                     if data := chunks.pop():
                         outbox.write(data)
@@ -154,31 +153,31 @@ def _flush(replies: Iterable[Outbox], broadcasts: Iterable[Outbox]) -> Exception
 
 @cache
 def _half(limit: int) -> int:
-    """Half of a limit, as one object for all clients."""
+    """Return half of a limit, as one object that all outboxes share."""
     return limit // 2
 
 
 class Outbox:
     """Collects rendered bytes for one connection.
 
-    Its attributes are open because the innermost loop of the fan-out works on them directly: for
-    each client it costs an addition, a comparison and a list append. The rare cases are in
-    :meth:`squeeze`. While paused, nothing is written.
+    Its attributes are public because the innermost loop of the fan-out accesses them directly: an
+    addition, a comparison and a list append for each client. :meth:`squeeze` covers the rare cases.
+    While paused, nothing is written.
 
     :ivar half: half the limit, in bytes; negative once closed.
-    :ivar size: how many wait.
-    :ivar chunks: what waits, oldest first.
-    :ivar awaited: a flush is due already: it is in the flush queue, or paused.
+    :ivar size: the number of pending bytes.
+    :ivar chunks: the pending data, oldest first.
+    :ivar awaited: a flush will follow: the outbox is queued or paused.
     :ivar replying: the flush is due at the end of this turn.
-    :ivar position: of the flush queue, at which what the owner caused is written to everybody.
+    :ivar position: the value of the queue's ``done`` once the owner's last broadcast is written to
+        all recipients.
     :ivar queue: the flush queue.
     :ivar paused: the transport's buffer is full.
-    :ivar write: called with all that waits.
     :ivar owner: the :class:`tcpd.chat.people.Client`; ``None`` once closed.
 
     :param limit: bytes.
-    :param write: called with all that waits, joined; never with ``b""``. As a rule nothing more
-        comes in this turn. It may call :meth:`pause`.
+    :param write: called with all pending bytes, joined; never with ``b""``. Usually called once a
+        turn. It may call :meth:`pause`.
     """
 
     __slots__ = (
@@ -207,26 +206,26 @@ class Outbox:
         self.owner: Any = None
 
     def mark_flush_position(self) -> None:
-        """Record that the owner caused what was sent just now. Called by the hub."""
+        """Record the position of the broadcast that the owner just caused."""
         self.position = self.queue.position
 
     @property
     def limit(self) -> int:
-        """The most bytes that may wait; negative once closed."""
+        """The maximum number of pending bytes; negative once closed."""
         return 2 * self.half
 
     @property
     def flushed(self) -> bool:
-        """Whether all recipients of what the owner caused are written to."""
+        """Whether the owner's broadcasts are written to all their recipients."""
         return self.queue.done >= self.position
 
     @property
     def closed(self) -> bool:
-        """Whether it takes no more bytes."""
+        """Whether the outbox is closed and discards all data."""
         return self.half < 0
 
     def put(self, data: bytes) -> bool:
-        """Add a reply, behind the pending events.
+        """Append a reply.
 
         :return: whether it fits; ``True`` if closed.
         """
@@ -241,9 +240,9 @@ class Outbox:
         return True
 
     def put_broadcast(self, data: bytes) -> bool:
-        """Add a broadcast, as the fan-out does: it may be flushed some turns later.
+        """Append a broadcast, as the fan-out does: it may be flushed some turns later.
 
-        :return: whether it fits, as of :meth:`put`.
+        :return: as :meth:`put` does.
         """
         size = self.size + len(data)
         if size > self.half and size > self.limit:
@@ -256,9 +255,10 @@ class Outbox:
         return True
 
     def refuses(self, size: int) -> bool:
-        """Whether a broadcast does not fit. Called by the fan-out if it fills more than half.
+        """Whether a broadcast does not fit. Called by the fan-out if the outbox would be more than
+        half full.
 
-        :param size: of all pending bytes with it.
+        :param size: pending bytes, including the broadcast.
         """
         if size > self.limit:
             return True
@@ -273,7 +273,7 @@ class Outbox:
         self.awaited = False
         chunks = self.chunks
         if chunks:
-            # usually one: then it is the very object that other clients get
+            # usually one, an object shared with other clients
             data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
             chunks.clear()
             self.size = 0
@@ -281,9 +281,9 @@ class Outbox:
                 self.write(data)
 
     def squeeze(self, data: bytes) -> bool:
-        """Flush, and add what did not fit.
+        """Flush to make room for data that does not fit, and append the data.
 
-        A client is slow only if the transport's buffer is full; else the turn is just busy.
+        Fails while the transport is paused, and for data above the limit.
 
         :return: whether it fits now; if not, the caller drops the owner.
         """
@@ -295,30 +295,30 @@ class Outbox:
         return self.put(data)
 
     def take(self) -> bytes:
-        """Remove and return all pending bytes, to be written together with the last lines."""
+        """Remove and return all pending bytes, for the last write of a connection."""
         data = b"".join(self.chunks)
         self.chunks.clear()
         self.size = 0
         return data
 
     def pause(self) -> None:
-        """The transport's buffer is full: buffer here."""
+        """Stop writing: the transport's buffer is full."""
         self.paused = True
         self.awaited = True
 
     def resume(self) -> None:
-        """The transport takes more."""
+        """Flush: the transport accepts data again."""
         self.paused = False
         self.flush()
 
     def spoil(self) -> None:
-        """Bytes were lost. Refuse the next event, so that the owner is dropped as a slow reader."""
+        """Refuse further data, so that the owner is dropped. Called after a failed write."""
         if not self.closed:
             self.half = 0
             self.paused = self.awaited = True
 
     def close(self) -> None:
-        """Discard pending bytes and take no more."""
+        """Discard pending bytes and all later ones."""
         self.half = -1
         self.owner = None
         self.take()

@@ -1,8 +1,8 @@
 """The reply to one request of a client, open until the request is complete.
 
-A request is complete when its command has returned, all its events are applied or refused, and all
-that it waits for has arrived: a password checked in a thread, a page of history. Until then the
-client's next line is not taken, so that nothing overtakes the reply.
+A request is complete when its command has returned, all its events are applied or refused, and its
+asynchronous operations have finished, such as a password check or a history query. Until then the
+client's next line is not processed, so that nothing overtakes the reply.
 
 With the local event log, events are applied within the command's call.
 """
@@ -30,10 +30,13 @@ def _nothing() -> None:
 
 
 class Completion:
-    """The rest of a request, for when an event is applied or refused. Called by the hub.
+    """Continues a request when its event is applied or refused. Called by the hub.
 
-    :ivar reply: of the request.
-    :ivar expected: the event was appended, and the hub is going to call :meth:`done` or
+    :param refused: called with the refusal.
+    :param then: called when the event was applied and sent.
+
+    :ivar reply: the reply to the request.
+    :ivar expected: the event was appended to the log, and the hub will call :meth:`done` or
         :meth:`failed`.
     """
 
@@ -49,7 +52,7 @@ class Completion:
         self._then = then
 
     def done(self, refused: Refused | None) -> None:
-        """Complete: the event was applied and sent, or refused. Called once."""
+        """Continue the request: the event was applied and sent, or refused. Called once."""
         self._over = True
         reply = self.reply
         try:
@@ -58,12 +61,12 @@ class Completion:
                     self._then()
                 else:
                     self._refused(refused)
-        finally:  # a request that fails is complete, too: its client waits for it
+        finally:  # a failed request is complete, too; otherwise its client would wait forever
             reply.proceed()
             reply.release()
 
     def failed(self) -> None:
-        """Complete the request with what it has: sending the event raised."""
+        """Continue the request without ``then``: sending the event raised an exception."""
         if not self._over:
             self._over = True
             self.reply.proceed()
@@ -73,7 +76,8 @@ class Completion:
 class ChatReply:
     """The reply to one request. Each frontend has a subclass.
 
-    :cvar collects: it takes the client's own copy of the events of its request, by :meth:`show`.
+    :cvar collects: the client's own copies of the request's events go into the reply, by
+        :meth:`show`, not into the outbox.
 
     :ivar client: the client that made the request.
     """
@@ -85,14 +89,14 @@ class ChatReply:
     def __init__(self, client: Any) -> None:
         self.client = client
         self._open = 1  # until the command has returned
-        #: Verbs that wait for an event in the log; ``None`` if there is none.
+        #: Verbs that wait for the event of an earlier one; ``None`` if no event is pending.
         self._asks: deque[Callable[[], None]] | None = None
 
     @property
     def person(self) -> Person:
-        """The client's person.
+        """The person of the client.
 
-        :raise AssertionError: if it has not entered.
+        :raise AssertionError: if the client has not entered.
         """
         person: Person | None = self.client.person
         assert person is not None
@@ -113,13 +117,13 @@ class ChatReply:
         then: Callable[[], None] = _nothing,
         **more: Any,
     ) -> None:
-        """Call a verb of the hub. Several calls run one after the other, so that a refusal does not
-        overtake an event in the log.
+        """Call a verb of the hub. Several verbs run in sequence, so that a refusal does not
+        overtake a pending event.
 
         :param verb: a method of :class:`tcpd.chat.hub.Hub`, called with the client, the arguments
             and a completion.
         :param refused: called with the refusal, now or later.
-        :param then: called when the event was applied and sent, or when there was nothing to do.
+        :param then: called when the event was applied and sent, or if the verb had nothing to do.
         """
         self._open += 1
         if self._asks is not None:
@@ -154,7 +158,7 @@ class ChatReply:
     def hold(self) -> Callable[[], None]:
         """Keep the request open.
 
-        :return: releases it; to be called once.
+        :return: a function that releases it, to be called once.
         """
         self._open += 1
         return self.release
@@ -176,11 +180,11 @@ class ChatReply:
 
     @property
     def is_short(self) -> bool:
-        """Whether it needs no :meth:`end`: nothing waits, and nothing is collected."""
+        """Whether :meth:`end` can be omitted: nothing is pending, and nothing is collected."""
         return self._open == 1 and not self.collects
 
     def end(self) -> None:
-        """The command has returned. Called once by the frontend, except where :attr:`is_short`."""
+        """The command has returned. Called once by the frontend, unless :attr:`is_short`."""
         self.release()
 
     # --- for the hub ---
@@ -190,20 +194,20 @@ class ChatReply:
         raise NotImplementedError
 
     def proceed(self) -> None:
-        """Run the next verb that waits. Exceptions are logged, and the one after it runs."""
+        """Run waiting verbs until one has a pending event. Exceptions are logged."""
         asks, self._asks = self._asks, None
         while asks:
             try:
                 asks.popleft()()
             except Exception:
                 _log.failure("a part of a request failed")
-            if self._wait_for_it(asks):
+            if self._queue_behind_pending(asks):
                 return
 
-    def _wait_for_it(self, asks: deque[Callable[[], None]]) -> bool:
-        """Put the rest behind the verbs that wait for an event in the log, if there is one.
+    def _queue_behind_pending(self, asks: deque[Callable[[], None]]) -> bool:
+        """Queue verbs behind those that wait for a pending event, if any event is pending.
 
-        :return: whether there is.
+        :return: whether an event is pending.
         """
         if self._asks is None:
             return False
@@ -211,7 +215,7 @@ class ChatReply:
         return True
 
     def release(self) -> None:
-        """End one wait; complete the request with the last."""
+        """Release one hold; the last one completes the request."""
         self._open -= 1
         if not self._open:
             self.complete()

@@ -1,4 +1,4 @@
-"""Reading the configuration again, on SIGHUP and on request."""
+"""Reloads of the configuration, on SIGHUP and on request."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from tcpd.ops import catalogue
 class ReloadResult:
     """The result of a reload.
 
-    :ivar ok: whether the new configuration is in force; if not, the old one is, unchanged.
+    :ivar ok: whether the new configuration is in force; otherwise the old one remains, unchanged.
     :ivar lines: the changes, or the errors; for the log and for operators of the host.
-    :ivar sources: of the errors, ``FILE:LINE``; empty if unknown.
+    :ivar sources: the lines with errors, as ``FILE:LINE``; empty if unknown.
     """
 
     ok: bool
@@ -33,10 +33,10 @@ class ReloadResult:
 
 
 class Reloader(Service):
-    """Reloads on SIGHUP and on request.
+    """Reloads the configuration on SIGHUP and on request.
 
     :param read: reads the configuration; raises :class:`~tcpd.config.errors.ConfigError`.
-    :param reconfigure: applies all of it or nothing, and returns a line for each change;
+    :param reconfigure: applies the configuration atomically, and returns a line for each change;
         raises :class:`~tcpd.config.errors.ConfigError` and
         :class:`~tcpd.net.listeners.ListenError`.
     :param check: reads all files that settings name, changes nothing, and returns remarks; raises
@@ -67,9 +67,9 @@ class Reloader(Service):
         signal.signal(signal.SIGHUP, self._hang_up)
 
     def reload(self) -> ReloadResult:
-        """Read and apply the configuration, all of it or nothing. Called by operators."""
+        """Read and apply the configuration atomically. Called by operators."""
         if not self.running:
-            # the stop would not close ports that a reload opens now
+            # stopping would not close ports that a reload opened now
             return self._report(ReloadResult(False, ("the daemon is stopping",)))
         try:
             lines = self._reconfigure(self._read())
@@ -80,11 +80,10 @@ class Reloader(Service):
         return self._report(ReloadResult(True, tuple(lines or ["nothing has changed"])))
 
     def reload_soon(self, callback: Callable[[bool, Sequence[str]], None]) -> None:
-        """Reload in another turn of the reactor: for a service, which the reload may replace.
+        """Reload in a later turn of the reactor. For services, which the reload may replace.
 
-        :param callback: called with whether the configuration was applied, and the changes or the
-            sources of the errors. The errors themselves may quote values, which
-            may be secrets.
+        :param callback: called with whether the configuration was applied, and with the changes or
+            the sources of the errors. The errors themselves may quote secrets.
         """
 
         def reload() -> None:

@@ -1,7 +1,7 @@
-"""A line protocol that takes one line after the other, at a rate.
+"""A line protocol that processes one line at a time, with a rate limit.
 
-Besides the reasons of :mod:`tcpd.lines.pump`, a line waits until the outbox is written, a long
-reply is sent, and all that it depends on is done (:class:`Ready`).
+Besides the reasons of :mod:`tcpd.lines.pump`, a line waits while the outbox is full, a long reply
+is unfinished, a request is open, or the conversation is not :class:`Ready` for it.
 """
 
 from __future__ import annotations
@@ -20,36 +20,36 @@ from tcpd.policy.buckets import RateLike, TokenBucket
 from tcpd.policy.workqueue import WorkQueue
 from tcpd.wire.opening import Opening
 
-#: Lines of a client that are taken at once: while other clients have work, and while none has.
+#: Lines of a client per call of :meth:`SinglePump.step`: while other clients wait, and otherwise.
 LINES_A_SHARE = 16
 LINES_A_TURN = 256
 
-#: Bytes that are split into lines at once. Split lines may wait for hours, and short ones take
-#: twenty times their bytes.
+#: Bytes of input that are split into lines at once: lines may wait for hours, and the objects of
+#: short lines take twenty times their size.
 _PIECE = 4096
 
 #: Seconds between checks of the entry timeout while a request is open.
 _CHECKING = 1.0
 
-#: Seconds that a request may be open. Passwords take less than one.
+#: Maximum seconds that a request may be open. A password check takes less than one.
 REQUEST_SECONDS = 60.0
 
-#: The empty list of all silent clients, shared to save memory. Never changed.
+#: The empty list that all idle clients share, to save memory. Never changed.
 _NOTHING: list[Any] = []
 
 
 class Ready(Enum):
-    """Whether a conversation takes its next line."""
+    """When a conversation can process its next line."""
 
     NOW = "now"
-    #: in the next turn: others are written to first
+    #: in the next turn, after pending broadcasts are flushed
     NEXT_TURN = "next turn"
-    #: when :meth:`SinglePump.proceed` is called
+    #: after a call of :meth:`SinglePump.proceed`
     LATER = "later"
 
 
 class LineConversation(Protocol):
-    """A conversation, as its connection uses it."""
+    """The interface of a conversation to its connection."""
 
     @property
     def entered(self) -> bool:
@@ -57,38 +57,38 @@ class LineConversation(Protocol):
 
     @property
     def waiting(self) -> object:
-        """True while a request is open: no line is taken until ``proceed``."""
+        """True while a request is open: no line is processed until ``proceed`` is called."""
 
     @property
     def streaming(self) -> object:
-        """True while a long reply has lines that are not in the outbox yet."""
+        """True while lines of a long reply are still to be put into the outbox."""
 
     def greet(self) -> None:
-        """Begin. Called once, before all else."""
+        """Send the greeting. Called once, before all other methods."""
 
     def ready_for(self, line: bytes | LineFault | None) -> Ready:
-        """Whether a line can be taken now.
+        """Return when a line can be processed.
 
-        :param line: ``None`` for the end of all lines.
+        :param line: ``None`` for the end of the input.
         """
 
     def line(self, line: bytes | LineFault) -> None:
-        """Take a line from the client, without its end."""
+        """Process a line from the client, without its line end."""
 
     def stream_more(self) -> None:
         """Put more of a long reply into the outbox."""
 
     def finished(self) -> None:
-        """The client half-closed. Called once."""
+        """The client half-closed, and all its lines are processed. Called once."""
 
     def too_late(self) -> None:
-        """The client has not entered in time. Called at most once."""
+        """The entry timeout expired. Called at most once."""
 
     def overdue(self) -> None:
-        """A request has been open for :data:`REQUEST_SECONDS`: end. Called at most once."""
+        """End: a request has been open for :data:`REQUEST_SECONDS`. Called at most once."""
 
     def leave(self, reason: str) -> None:
-        """The connection is lost or about to be closed: end without output.
+        """End without output: the connection is lost or about to be closed.
 
         :param reason: the quit reason; may be empty.
         """
@@ -98,8 +98,8 @@ class Output(Protocol):
     """The output buffer of one client.
 
     :ivar paused: the transport's buffer is full.
-    :ivar size: pending bytes.
-    :ivar limit: the most pending bytes.
+    :ivar size: the number of pending bytes.
+    :ivar limit: the maximum of ``size``.
     """
 
     paused: bool
@@ -109,29 +109,32 @@ class Output(Protocol):
     def limit(self) -> int: ...
 
     def put(self, data: bytes) -> bool:
-        """Add bytes."""
+        """Append bytes.
+
+        :return: whether they fit.
+        """
 
     def take(self) -> bytes:
         """Remove and return all pending bytes."""
 
     def pause(self) -> None:
-        """The transport's buffer is full."""
+        """Stop writing: the transport's buffer is full."""
 
     def resume(self) -> None:
-        """The transport takes more."""
+        """Flush: the transport accepts data again."""
 
     def close(self) -> None:
-        """Discard pending bytes, and take no more."""
+        """Discard pending bytes and all later ones."""
 
 
 class SinglePump(LinePump):
-    """One connection.
+    """The lines of one connection.
 
-    :param clock: for the rate and the entry timeout.
-    :param queue: the daemon's.
+    :param clock: for the rate limit and the timeouts.
+    :param queue: the daemon's work queue.
     :param opening: see :class:`~tcpd.lines.pump.LinePump`.
-    :param line_bytes: the longest line, without its end.
-    :param rate: of lines; ``None`` for no limit.
+    :param line_bytes: the maximum length of a line, without its line end.
+    :param rate: the maximum rate of lines; ``None`` for no limit.
     """
 
     __slots__ = (
@@ -163,16 +166,16 @@ class SinglePump(LinePump):
         super().__init__(clock, queue, opening)
         self._bucket = None if rate is None else TokenBucket(rate, clock.seconds())
         self._buffer = LineBuffer(line_bytes)
-        # both with the oldest item last
+        # in both, the oldest item is last
         self._input: list[bytes] = _NOTHING
         self._lines: list[bytes | LineFault] = _NOTHING
         self._unasked: list[Callable[[], None]] = _NOTHING
         self._all_split = False
         self._outbox: Output  # made with the transport
         self._session: LineConversation | None = None
-        self._reason = ""  # of leaving
-        self._stopped_reading = False  # since the last look
-        self._unread = 0.0  # seconds in which it was not read from, while the entry timer runs
+        self._reason = ""  # the quit reason
+        self._stopped_reading = False  # since the subclass last reset it
+        self._unread = 0.0  # seconds without reading while the entry timer runs
         self._unread_since = 0.0
         self._entry_timer: IDelayedCall | None = None
         self._overdue_timer: IDelayedCall | None = None
@@ -181,29 +184,29 @@ class SinglePump(LinePump):
 
     @abstractmethod
     def open(self) -> tuple[LineConversation, Output]:
-        """Make the conversation. Called once, when the connection is made."""
+        """Make the conversation and its outbox. Called once, when the connection is made."""
 
     @abstractmethod
     def why_lost(self, reason: Failure) -> str:
         """Return the quit reason for a lost connection."""
 
     def split(self, data: bytes) -> list[bytes | LineFault]:
-        """Split input into lines, without their ends."""
+        """Split input into lines, without their line ends."""
         return self._buffer.feed(data)
 
     def hold(self) -> None:
-        """A run of lines begins: their events may be sent together."""
+        """Begin a batch of lines: their events may be sent together."""
 
     def release(self) -> None:
-        """The run has ended: send held events. The connection may end within this call."""
+        """End the batch: send held events. The connection may end within this call."""
 
     def entry_timeout(self) -> float:
-        """Seconds in which the client must enter; 0 for no limit. Time in which the server does not
-        read does not count."""
+        """Return the seconds that a client has to enter; 0 for no limit. Time in which the server
+        does not read from it does not count."""
         return 0.0
 
     def throttled(self) -> None:
-        """A line waits for its rate."""
+        """A line waits for the rate limit."""
 
     # --- from the pump ---
 
@@ -223,7 +226,7 @@ class SinglePump(LinePump):
         self._input = [*reversed(pieces), *self._input]
 
     def input_ended(self) -> None:
-        """An unterminated last line is taken behind the others."""
+        """An unterminated last line is processed after the others."""
 
     def step(self, deadline: float) -> float | None:
         session = self._session
@@ -247,7 +250,7 @@ class SinglePump(LinePump):
             self._lines = self._input = _NOTHING
         some = self._lines or self._input or self._input_ended or self._unasked or session.streaming
         if some and left is None and self._is_left(session):
-            return LEFT  # the time is used up, or a released event completed a request
+            return LEFT  # the deadline has passed, or a released event completed a request
         if self._all_split and left is None and self._stops == RUNNING:
             if session.ready_for(None) is Ready.LATER:
                 self.wait()
@@ -284,7 +287,7 @@ class SinglePump(LinePump):
     # --- for a subclass and the conversation to use ---
 
     def leave_for(self, reason: str) -> None:
-        """Queue the conversation's ``leave``. The first reason counts.
+        """Queue the conversation's ``leave``; later reasons are ignored.
 
         Called when the conversation has ended.
         """
@@ -298,14 +301,14 @@ class SinglePump(LinePump):
         super().wait()
 
     def proceed(self) -> None:
-        """The open request is complete, or messages that ran ahead are delivered: take further
-        lines, not within this call. Harmless when nothing waits."""
+        """Schedule the next lines: the open request is complete, or pending broadcasts are flushed.
+        Does nothing if no line waits."""
         self._stop_overdue_timer()
         if self._stops & WAITING:
             self.proceed_later(WAITING)
 
     def hang_up(self) -> None:
-        """End the conversation: write pending output, and close."""
+        """Write pending output and close the connection."""
         waiting = self._outbox.take()
         self.finish()
         transport: Any = self.transport
@@ -315,8 +318,7 @@ class SinglePump(LinePump):
         transport.loseConnection()
 
     def when_there_is_time(self, call: Callable[[], None]) -> None:
-        """Queue long work that no request waits for, such as a list of names. It does not run
-        within this call."""
+        """Queue long work that no request waits for, such as a list of names; it runs later."""
         if not self._stops & OVER:
             self._unasked = [*self._unasked, call]
             if self._stops:
@@ -350,7 +352,7 @@ class SinglePump(LinePump):
                 size = outbox.size
                 session.stream_more()
                 if session.streaming and outbox.size == size:
-                    return LEFT  # it found no line to send yet: others have their turn
+                    return LEFT  # no line found yet: other clients run first
             elif self._lines:
                 if session.waiting or (ready := session.ready_for(self._lines[-1])) is Ready.LATER:
                     self.wait()
@@ -372,7 +374,7 @@ class SinglePump(LinePump):
         return None
 
     def _is_left(self, session: LineConversation) -> bool:
-        """Whether there is work, and no reason to stop."""
+        """Whether there is work that can be done now."""
         return self._stops == RUNNING and bool(
             self._unasked
             or (
@@ -400,7 +402,7 @@ class SinglePump(LinePump):
     def _until_token(self, bucket: TokenBucket) -> float:
         """Return the seconds until the next token."""
         self.throttled()
-        # a little more, against rounding
+        # a margin for rounding
         return bucket.seconds_left(self._clock.seconds()) + 0.001
 
     # --- an open request ---
@@ -432,7 +434,7 @@ class SinglePump(LinePump):
                 self._stopped_reading = True
 
     def _count_unread(self, reading: bool) -> None:
-        """Count the time in which the server does not read: the client cannot enter in it."""
+        """Measure the time without reading, in which the client cannot enter."""
         now = self._clock.seconds()
         if reading:
             self._unread += now - self._unread_since

@@ -2,15 +2,15 @@
 
 It derives from Twisted's PosixReactorBase, as third-party reactors do, and has all features of
 Twisted's own epoll reactor: clients, datagrams, processes, threads, timers. In addition, it calls
-the ``doRead`` of descriptors that provide :class:`IDirect` without a logging context, and flushes
-what others wrote to them once, at the end of the turn. docs/decisions/0006 has the
-reason, docs/explanation/speed.rst the measurements.
+``doRead`` of descriptors that provide :class:`IDirect` without a logging context, and flushes the
+writes to them once, at the end of the turn. docs/decisions/0006 has the reason,
+docs/explanation/speed.rst the measurements.
 
 The kernel reports events by descriptor number, in batches. The handler of one event may close a
-descriptor, and a new one may reuse its number within the batch. So each registration has a
-generation: a descriptor gets no event of a poll from before its registration. A skipped event is
-not lost, because the next poll reports it again. A descriptor that raises an exception is logged
-and closed; the other events of the batch are handled.
+descriptor, and a new one may reuse its number within the batch. Each registration therefore has a
+generation: a descriptor receives no event of a poll that preceded its registration. A skipped event
+is not lost, because the next poll reports it again. If a descriptor raises an exception, it is
+logged and the descriptor is closed; the other events of the batch are handled.
 
 ``twistd --reactor=tcpd`` installs it, and ``twistd tcpd`` does without ``--reactor``.
 """
@@ -33,7 +33,7 @@ from twisted.python.failure import Failure
 from zope.interface import Attribute, Interface, implementer
 
 if not hasattr(select, "epoll"):
-    raise ImportError("this reactor needs epoll, which this system does not have")
+    raise ImportError("this reactor requires epoll, which this system does not have")
 
 _IN = select.EPOLLIN
 _OUT = select.EPOLLOUT
@@ -43,15 +43,15 @@ _GONE = select.EPOLLHUP | select.EPOLLERR
 _END = select.EPOLLRDHUP
 _ENDS = _END | _GONE
 
-#: Events of one poll; and of the next poll if there were as many, so that the last descriptors that
-#: are ready wait one turn at most.
+#: The maximum number of events of a poll, and of the poll after one that reached it. Every ready
+#: descriptor is then served in the next turn at the latest.
 _FEW_EVENTS = 1024
 _MANY_EVENTS = 16384
 
-#: Seconds of a turn for connections that have ended; the others are reported again.
+#: Seconds per turn for ended connections; epoll reports the remaining ones again.
 _SECONDS_FOR_ENDS = 0.005
 
-#: Consecutive turns that may fail, and seconds to wait after each: about ten seconds in all.
+#: Consecutive turns that may fail, and seconds of sleep after each: about ten seconds in total.
 _MAX_FAILED_TURNS = 200
 _PAUSE = 0.05
 
@@ -66,7 +66,7 @@ class IDirect(Interface):
 
     wants_loss = Attribute(
         "True for a socket whose ``gone()`` is called when its connection is lost (a reset, a "
-        "timeout of the kernel's), even while it neither reads nor writes. It must call the "
+        "timeout of the kernel), even while it neither reads nor writes. It must call the "
         "reactor's ``forget`` before it is closed. Optional."
     )
 
@@ -74,13 +74,13 @@ class IDirect(Interface):
         """Close: the connection was lost while the descriptor was not reading."""
 
     def flush():  # type: ignore[no-untyped-def]
-        """Send what was written since the last flush. Called at the end of the turn if the
+        """Send the data written since the last flush. Called at the end of the turn if the
         descriptor is in the reactor's ``written``; never raises."""
 
 
 @implementer(IReactorFDSet)
 class TcpdReactor(PosixReactorBase):
-    """See the docstring of this module.
+    """The reactor; see the docstring of this module.
 
     :ivar written: objects to flush at the end of this turn; each appends itself at most once.
     :ivar no_memory: called with each MemoryError that the reactor catches; may be replaced.
@@ -93,7 +93,7 @@ class TcpdReactor(PosixReactorBase):
         self._poller = select.epoll()
         self._masks: dict[int, int] = {}
         self._descriptors: dict[int, Any] = {}
-        #: The IDirect descriptors that are reading.
+        #: The IDirect descriptors that are registered for reading, by number.
         self._direct: dict[int, Any] = {}
         #: The generations of the registrations since the last poll, by number.
         self._generations: dict[int, int] = {}
@@ -200,7 +200,7 @@ class TcpdReactor(PosixReactorBase):
             self._poller.unregister(fd)
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.EBADF):
-                raise  # else it was closed before, which unregisters it
+                raise  # else it is closed already, which unregistered it
 
     def forget(self, descriptor: Any) -> None:
         """Remove a descriptor that is closed right after.
@@ -222,7 +222,7 @@ class TcpdReactor(PosixReactorBase):
         """
         try:
             if self.written:
-                self._flush_written()  # what timers wrote
+                self._flush_written()  # writes of timers
             if self.written or self._always_reading or self._always_writing:
                 delay = 0
             events = self._poller.poll(delay, self._max_events)
@@ -274,7 +274,8 @@ class TcpdReactor(PosixReactorBase):
         self._failures.failure("a descriptor's handling failed", Failure(error))
 
     def _pause(self) -> None:
-        """Sleep after a failed turn, as its cause is likely to last; after too many, give up."""
+        """Sleep after a failed turn, as its cause is likely to last; call ``exhausted`` after too
+        many."""
         self._failing = False
         self._failed_turns += 1
         if self._failed_turns >= _MAX_FAILED_TURNS:
@@ -288,9 +289,9 @@ class TcpdReactor(PosixReactorBase):
         latest = self._latest
         descriptor: Any = None
         now = time.monotonic
-        until = 0.0  # when the time for ended connections is used up
+        until = 0.0  # deadline for ended connections
         nested, self._dispatching = self._dispatching, True  # reactor.iterate() in a callback
-        while True:  # again after each descriptor that raises
+        while True:  # resumes after each descriptor that raises
             try:
                 for fd, event in events:
                     if self._latest != latest and generations.get(fd, 0) > latest:
@@ -305,7 +306,7 @@ class TcpdReactor(PosixReactorBase):
                         continue  # removed by the handler of an earlier event
                     if getattr(descriptor, "direct", False):
                         if event & _ENDS:
-                            # thousands may end at once; the rest is reported again
+                            # thousands may end at once; epoll reports the rest again
                             if not until:
                                 until = now() + _SECONDS_FOR_ENDS
                             elif now() >= until:
@@ -321,7 +322,7 @@ class TcpdReactor(PosixReactorBase):
                 self._failed(descriptor, error)
 
     def _flush_written(self) -> None:
-        # what is written during a flush waits for the next turn, so that other events come between
+        # writes during a flush wait for the next turn, so that other events are handled first
         waiting = self.written[:]
         self.written.clear()
         for transport in waiting:
@@ -424,7 +425,7 @@ class TcpdReactor(PosixReactorBase):
         """Whether a descriptor stays registered although it raised an exception."""
         if descriptor in self._internalReaders:
             return True  # the wakers deliver signals and callFromThread
-        # after a lack of memory a port has to accept again
+        # a port accepts again when memory is available
         return isinstance(error, MemoryError) and IListeningPort.providedBy(descriptor)
 
     def _unregister_failed(self, descriptor: Any, error: BaseException) -> None:

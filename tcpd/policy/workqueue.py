@@ -1,9 +1,9 @@
-"""One fair queue for the work that clients cause (docs/decisions/0005).
+"""A fair queue for work that clients cause (docs/decisions/0005).
 
 A client may cause work that takes milliseconds: a long reply, a report, a message to thousands. A
 limit per connection does not bound the work of a thousand connections. All connections therefore
-share one limit: the seconds that a reactor turn may spend on such work. The rest waits for the next
-turn, round robin by address, then by client of the address.
+share one limit: the seconds that a reactor turn may spend on this work. The rest waits for the next
+turn. Scheduling is round robin by address, then by client of the address.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ T = TypeVar("T")
 #: Seconds of work in a reactor turn.
 SECONDS_A_TURN = 0.005
 
-#: Seconds of work for one client at a time, while others wait.
+#: Time slice of one client while others wait, in seconds.
 SECONDS_A_SHARE = 0.0005
 
-#: The share of work that no client waits for, such as leaving rooms after a disconnect. All of it
-#: is scheduled as if it came from one address.
+#: The share of background work, such as leaving rooms after a disconnect. It is scheduled like the
+#: work of one address.
 BACKGROUND: Hashable = None
 
 
@@ -32,7 +32,7 @@ class WorkSource(Protocol):
 
     @property
     def share(self) -> Hashable:
-        """The key it is scheduled by; see :func:`share_of`. Read when the source is queued."""
+        """The scheduling key; see :func:`share_of`. Read when the source is queued."""
 
     def work(self, deadline: float) -> bool:
         """Do at least one step of the work, and start no step after the deadline.
@@ -43,10 +43,10 @@ class WorkSource(Protocol):
 
 
 def share_of(address: IPAddress | None, client: Hashable) -> Hashable:
-    """The key that a client is scheduled by: its IPv4 address, or its /64 (RFC 6177 section 2).
+    """Return a client's scheduling key: its IPv4 address, or its IPv6 /64 (RFC 6177 section 2).
 
-    :param address: ``None`` for a client of a UNIX socket, which is scheduled by itself.
-    :param client: the client.
+    :param address: ``None`` for a client of a UNIX socket, which has a share to itself.
+    :param client: the key of such a client.
     """
     return client if address is None else limit_key(address)
 
@@ -59,8 +59,8 @@ class WorkQueue:
     :param now: the monotonic clock, in seconds; also an attribute.
     :param soon: called with this object; calls its :meth:`flush` once, at the end of the current
         reactor turn or in the next one. See :class:`tcpd.net.turns.TurnScheduler`.
-    :param report: called while an exception of a waiting source is handled.
-    :param seconds: of work in a turn; infinity, in tests, disables the limit.
+    :param report: called in the ``except`` block for an exception of a waiting source.
+    :param seconds: the limit of work per turn; infinity, in tests, disables it.
     """
 
     __slots__ = (
@@ -88,11 +88,12 @@ class WorkQueue:
         self._report = report
         self._seconds = seconds
         self._deadline = 0.0
-        self._counting = False  # flush will be called
-        self._draining = False  # and will run sources
+        self._counting = False  # a call of flush is scheduled
+        self._draining = False  # and it will run sources
         self._running = False
-        # by share, in the order of their turns, without empty ones; and the share of each source
+        # the sources of each share, in round robin order, without empty shares
         self._shares: OrderedDict[Hashable, OrderedDict[WorkSource, None]] = OrderedDict()
+        #: the share of each waiting source
         self._waiting: dict[WorkSource, Hashable] = {}
 
     def __len__(self) -> int:
@@ -105,7 +106,7 @@ class WorkQueue:
 
     @property
     def runs_next(self) -> bool:
-        """Whether the next flush runs sources; else it only begins a new turn."""
+        """Whether the next flush runs sources; otherwise it only begins a new turn."""
         return self._draining
 
     def run(self, source: WorkSource) -> bool:
@@ -169,7 +170,7 @@ class WorkQueue:
             sources[source] = None
 
     def _drain(self) -> None:
-        """Run sources until the time of a turn is used up, at least one."""
+        """Run at least one source, and more until the deadline of the turn."""
         shares = self._shares
         now = self.now()
         self._deadline = deadline = now + self._seconds
