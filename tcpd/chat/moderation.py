@@ -363,6 +363,6 @@ def _limit_change(change: Change, now: int | None, last: Change | None) -> Chang
     if not change.adding:
         return Change(False, Mode.LIMIT) if now is not None else None
     if not _LIMIT.fullmatch(change.argument):
-        return Refused(Code.BAD_ARGUMENT, "a limit is a number from 1 on")
+        return Refused(Code.BAD_ARGUMENT, "a limit is a whole number of 1 or more")
     limit = int(change.argument)
     return None if limit == now else Change(True, Mode.LIMIT, str(limit))

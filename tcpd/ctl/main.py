@@ -152,7 +152,13 @@ def make_parser() -> Parser:
     probe.add_argument("--ca", metavar="FILE", help="PEM file to trust; default: the system's")
     probe.add_argument("--send", metavar="TEXT", default="", help=r"with escapes \r, \n and \xNN")
     probe.add_argument("--expect", metavar="TEXT", default="", help="text to wait for")
-    probe.add_argument("--min-days", type=float, default=0.0, help="of the certificate")
+    probe.add_argument(
+        "--min-days",
+        type=float,
+        default=0.0,
+        metavar="DAYS",
+        help="minimum remaining validity of the certificate",
+    )
     return parser
 
 

@@ -68,7 +68,7 @@ def decode(data: bytes) -> Event:
             _check_message(event)
         elif isinstance(event, Entered):
             if not (event.actor.user and event.actor.host):
-                raise Undecodable("who enters has a user name and a host")
+                raise Undecodable("a person without a user name or a host")
             if event.address:
                 ipaddress.ip_address(event.address)
     except Undecodable:
@@ -85,9 +85,9 @@ def _check(change: Change) -> None:
     if change.adding and change.mode is Mode.KEY and not change.argument:
         raise Undecodable("the key is empty")
     if (change.mode in RANKS) is not (change.target is not None):
-        raise Undecodable(f"mode {change.mode} and its target do not go together")
+        raise Undecodable(f"mode {change.mode}: a rank has a target, another mode has none")
     if change.adding and change.mode is Mode.LIMIT and not _LIMIT.match(change.argument):
-        raise Undecodable("a limit is a number from 1 on")
+        raise Undecodable("a limit is a whole number of 1 or more")
     if change.network is not None:
         try:
             ipaddress.ip_network(change.network)
@@ -98,6 +98,6 @@ def _check(change: Change) -> None:
 def _check_message(event: RoomMessage | PrivateMessage) -> None:
     """Check that a message can be sent."""
     if "\n" in event.text and not event.lines:
-        raise Undecodable("one line has a line end in it")
+        raise Undecodable("a message of one line contains a line end")
     if isinstance(event, RoomMessage) and event.least is not None and event.least not in RANKS:
-        raise Undecodable(f"mode {event.least} is no rank")
+        raise Undecodable(f"mode {event.least} is not a rank")

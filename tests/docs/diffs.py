@@ -7,10 +7,17 @@ from pathlib import Path
 
 
 def apply(diff: str, root: Path) -> None:
-    """Apply a diff; the context of each hunk must occur once in the file.
+    """Apply a diff of one or several files; the context of each hunk must occur once in its file.
 
     :raise AssertionError: if it does not, or occurs several times.
     """
+    files = re.split(r"^(?=--- a/)", diff, flags=re.M)
+    assert files.pop(0) == ""
+    for each in files:
+        _apply_to_file(each, root)
+
+
+def _apply_to_file(diff: str, root: Path) -> None:
     head, *hunks = re.split(r"^@@\n", diff, flags=re.M)
     found = re.search(r"^\+\+\+ b/(\S+)$", head, re.M)
     assert found is not None

@@ -36,7 +36,7 @@ def test_diffs_apply_and_work(tmp_path: Path) -> None:
     each.'"""
     shutil.copytree(ROOT / "tcpd", tmp_path / "tcpd", ignore=shutil.ignore_patterns("__pycache__"))
     diffs = [block.text for block in PAGE.blocks if block.language == "diff"]
-    assert diffs
+    assert len(diffs) == 2
     for diff in diffs:
         apply(diff, tmp_path)
     done = subprocess.run(
