@@ -44,7 +44,7 @@ class Options(usage.Options):
     """The command line behind ``twistd tcpd``.
 
     :ivar settings: what to serve, after the command line was parsed.
-    :ivar kinds: by name.
+    :ivar kinds: the kinds of services, by name.
     """
 
     synopsis = "[options]"

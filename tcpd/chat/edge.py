@@ -30,7 +30,7 @@ from tcpd.wire.opening import Opening
 class ChatProtocol(SinglePump):
     """One connection of a frontend.
 
-    :param factory: the service's.
+    :param factory: the factory of the service.
     """
 
     __slots__ = ("_factory",)

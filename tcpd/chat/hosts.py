@@ -29,8 +29,8 @@ def subscriber(address: Address) -> Network:
 class Hosts:
     """Makes hosts of addresses.
 
-    :param secret: of this daemon, or of all nodes; 16 bytes or more. Who knows it can find
-        addresses by trying them all.
+    :param secret: the secret of this daemon, or of all nodes; 16 bytes or more. Who knows it can
+        find addresses by trying them all.
     :param shown: ``hidden`` for hashes, ``address`` for addresses.
     """
 

@@ -82,7 +82,7 @@ class Hub(Moderating, Speaking):
     :param boot: differs in each run of the node; 1 to 12 of these characters.
     :param wall_clock: seconds since 1970 UTC.
     :param clock: seconds of a monotonic clock.
-    :param counters: of all rooms.
+    :param counters: the counters of all rooms.
     :param report: see :class:`tcpd.chat.verbs.Verbs`.
     :param secret: the key of hidden hosts, the same on all nodes; ``None`` draws one.
     :param later: queues quits; see :class:`tcpd.chat.departures.Departures`. By default they run

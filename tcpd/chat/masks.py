@@ -84,7 +84,7 @@ class Mask:
     or a ``?``, so that a mask with an escaped one would match nobody, and ``ann\\*`` would
     not find the ``ann\\away`` that it is meant for.
 
-    :ivar text: in full, as it is shown; ``m:`` before one that mutes.
+    :ivar text: the full mask, as it is shown; a mute begins with ``m:``.
     :ivar key: the same, folded.
     """
 
@@ -113,7 +113,7 @@ class Mask:
     def matches(self, folded: str) -> bool:
         """Whether it matches a person.
 
-        :param folded: from :func:`person`.
+        :param folded: the result of :func:`person`.
         """
         first, *others = self.key.removeprefix(f"{MUTE}:").split("*")
         at, end = len(first), len(folded)

@@ -25,8 +25,8 @@ class Profile:
     """Facts about a person who enters, besides the nickname.
 
     :ivar user: see :class:`tcpd.events.chat.Identity`.
-    :ivar real_name: at most 150 bytes of UTF-8; empty for the nickname.
-    :ivar address: the client's, for hosts and bans; ``None`` for a UNIX socket.
+    :ivar real_name: the real name, at most 150 bytes of UTF-8; empty for the nickname.
+    :ivar address: the address of the client, for hosts and bans; ``None`` for a UNIX socket.
     :ivar host: the host that others see; ``None`` leaves it to the hub.
     :ivar secure: the connection is encrypted or local.
     """
@@ -52,8 +52,8 @@ class Person:
     :ivar host: likewise.
     :ivar bot: likewise.
     :ivar real_name: 1 to 150 bytes of UTF-8.
-    :ivar address: for bans; ``None`` for a UNIX socket. Shown only to server operators and to the
-        person.
+    :ivar address: the address for bans; ``None`` for a UNIX socket. Shown only to server operators
+        and to the person.
     :ivar secure: the connection is encrypted or local.
     :ivar since: when they entered, in seconds since 1970 UTC.
     :ivar spoke: when they last said something, or entered, likewise.
@@ -141,10 +141,10 @@ class Client:
 
     :ivar person: ``None`` before it has entered. Still there when it has left.
     :ivar outbox: its output buffer.
-    :ivar format: of its events. Changed by :meth:`tcpd.chat.hub.Hub.equip`.
+    :ivar format: the format of its events. Changed by :meth:`tcpd.chat.hub.Hub.equip`.
     :ivar echo: it gets its own messages.
     :ivar extended_monitor: it gets the events of people that it monitors, without a common room.
-    :ivar address: of the peer; ``None`` for a UNIX socket.
+    :ivar address: the address of the peer; ``None`` for a UNIX socket.
     :ivar secure: the connection is encrypted or local.
     :ivar spoke: when it last said something, in seconds of the hub's clock.
     :ivar monitored: the nicknames that it monitors, as it wrote them, by the folded ones.
@@ -215,7 +215,7 @@ class Client:
     def killed(self, event: Killed, reply: Any) -> None:
         """A server operator killed the person. Send the reason and close.
 
-        :param reply: of the request, if the client killed itself; else ``None``.
+        :param reply: the reply to the request, if the client killed itself; else ``None``.
         """
 
     def dropped(self) -> None:

@@ -41,8 +41,8 @@ def ended_for(reason: End) -> str:
 def lost_by(reason: End | None, failure: Failure) -> str:
     """Return the quit reason for a connection that is lost.
 
-    :param reason: from the connection layer; ``None`` without one.
-    :param failure: from the transport; its cause is the system's error, if known.
+    :param reason: the reason of the connection layer; ``None`` without one.
+    :param failure: the failure of the transport; its cause is the system's error, if known.
     """
     clean = isinstance(failure.value, ConnectionDone)
     if reason is not None and (clean or reason not in (End.LOST, End.SERVER)):

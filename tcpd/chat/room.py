@@ -53,8 +53,8 @@ _AT_FIRST = frozenset({Mode.NO_OUTSIDERS, Mode.TOPIC_PROTECTED})
 class Topic:
     """The topic of a room.
 
-    :ivar text: of the topic.
-    :ivar who: set it; ``None`` for the configuration.
+    :ivar text: the text.
+    :ivar who: who set it; ``None`` for the configuration.
     :ivar time: when, in seconds since 1970 UTC.
     """
 
@@ -67,8 +67,8 @@ class Topic:
 class Listed:
     """An entry of a list: a ban, a ban exception or an invite exception.
 
-    :ivar mask: of ``nick!user@host``.
-    :ivar network: addresses that it covers, too. Never shown.
+    :ivar mask: the mask, of the form ``nick!user@host``.
+    :ivar network: further addresses that the entry covers. Never shown.
     :ivar who: who added it.
     :ivar time: when, in seconds since 1970 UTC.
     """
@@ -114,7 +114,7 @@ class Room:
         :meth:`rank`.
     :ivar topic: ``None`` for none.
     :ivar modes: its modes that are no lists.
-    :ivar lists: by mode (``b``, ``e``, ``I``) and folded mask, oldest first.
+    :ivar lists: entries by mode (``b``, ``e``, ``I``) and folded mask, oldest first.
     :ivar invited: ids of people invited by an operator, oldest first.
     :ivar unrestricted: all members may say anything: it is not moderated, takes CTCP, and has no
         bans.
@@ -298,8 +298,8 @@ class Room:
     def withdraw_invitations(self, ban: Change, people: Mapping[str, Person]) -> None:
         """Remove the invitations of people that a new ban covers: the later decision holds.
 
-        :param ban: just applied.
-        :param people: by id; an invitation of somebody who has left goes, too.
+        :param ban: the ban, already applied.
+        :param people: all people by id; the invitations of people who have left are removed, too.
         """
         listed = self.bans[Mask.of(ban.argument).key]
         for id in () if listed.mask.mutes else list(self.invited):

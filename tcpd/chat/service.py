@@ -38,7 +38,7 @@ class ChatService(Service):
 
     :ivar hub: rooms and people.
     :ivar history: recent messages.
-    :ivar counters: of all rooms.
+    :ivar counters: the counters of all rooms.
     :ivar log: puts events into their order.
     """
 

@@ -70,14 +70,14 @@ FOR_OPERATORS = (Mode.OPERATOR, Mode.HALF_OPERATOR)
 class Outcome(Struct, gc=False):
     """The result of applying an event. Made by :meth:`ChatState.apply`, and not kept.
 
-    :ivar event: as it is sent: with the current names and ranks.
+    :ivar event: the event to send, with the current names and ranks.
     :ivar refused: why it changed nothing; ``None`` if it was applied.
     :ivar changed: false if it was allowed and there was nothing to do.
-    :ivar actor: of the event; ``None`` if they have left.
+    :ivar actor: the actor of the event; ``None`` if they have left.
     :ivar room: all its members receive the event.
     :ivar people: others who receive it; none of them is a member of ``room``.
     :ivar target: another person that it affects.
-    :ivar closed: rooms that it emptied, and that do not exist any more.
+    :ivar closed: rooms that the event emptied and that no longer exist.
     """
 
     event: Event
@@ -98,14 +98,14 @@ class ChatState:
     :param created: its creation time, in seconds since 1970 UTC.
 
     :ivar lobby: the configured room; ``None`` for none.
-    :ivar rooms: by folded name, the lobby first, then in the order of opening.
-    :ivar people: by id, in the order of entering.
+    :ivar rooms: the rooms by folded name, the lobby first, then in the order of opening.
+    :ivar people: the people by id, in the order of entering.
     :ivar nicks: people by folded nickname.
     :ivar listed: entries of the lists of all rooms.
-    :ivar whowas: nicknames of the past.
+    :ivar whowas: past nicknames.
     :ivar server_operators: number of server operators.
     :ivar invisible: number of invisible people.
-    :ivar handlers: by class of event; the hot path calls them directly.
+    :ivar handlers: handlers by class of event; the hot path calls them directly.
     """
 
     def __init__(self, lobby: str = "", lobby_topic: str = "", created: float = 0.0) -> None:

@@ -19,7 +19,7 @@ EACH = 5
 class Gone:
     """A person at the time when they gave up a nickname.
 
-    :ivar who: with that nickname.
+    :ivar who: the person, with that nickname.
     :ivar real_name: their real name.
     :ivar address: shown to server operators only.
     :ivar time: when, in seconds since 1970 UTC.

@@ -252,7 +252,7 @@ class _Builder:
         """Add the sections of a kind.
 
         :param declared_by: by title, the protocol that declares the section.
-        :param source: for errors, as are title and key.
+        :param source: the source that errors name, with title and key.
         """
         for name, cls in sections_of(kind).items():
             other = self.single.setdefault(name, cls)
@@ -508,7 +508,7 @@ def build(
 ) -> Settings:
     """Make settings from a document.
 
-    :param kinds: by name; looked up only for names in the document. Its ``[]`` raises
+    :param kinds: the kinds by name; looked up only for names in the document. Its ``[]`` raises
         :class:`ValueError` with a sentence for a kind that cannot be loaded.
     :param sections: by title, the daemon's sections and their settings dataclasses.
     :param faults: errors of the parser; with any, missing keys and sections are not reported, as

@@ -14,7 +14,7 @@ from tcpd.config.settings import ServiceSettings, Settings
 class ServiceChange:
     """The changes of a service that is in both configurations.
 
-    :ivar name: the service's.
+    :ivar name: the name of the service.
     :ivar replaced: the key for which the service must be replaced (``protocol``, or an option that
         is not reloadable); ``""`` if it need not.
     :ivar listen: whether its listeners change.

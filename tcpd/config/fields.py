@@ -56,7 +56,7 @@ def option(
     :param type: one of :mod:`tcpd.config.values`.
     :param default: the parsed value without the key; if omitted, the key is required (and the
         dataclass must be ``kw_only``).
-    :param doc: for the reference page and the annotated sample.
+    :param doc: the description for the reference page and the annotated sample.
     :param reloadable: whether a reload can change it.
     :param secret: whether to mask its value in all output.
     :param sample: what the annotated sample sets it to, which is what runs where there is no file.

@@ -13,7 +13,7 @@ class SourceLine:
     """A line of a file.
 
     :ivar file: the name as given by the operator; shown, never opened.
-    :ivar line: from 1; 0 for the whole file.
+    :ivar line: the line number, from 1; 0 for the whole file.
     """
 
     file: str
@@ -46,7 +46,7 @@ class IniSection:
     """One section.
 
     :ivar source: the line of its first header.
-    :ivar values: by key.
+    :ivar values: the values, by key.
     """
 
     source: SourceLine

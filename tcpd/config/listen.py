@@ -114,7 +114,7 @@ BindAddress = Address | UnixSocket | SystemdSocket | EndpointString
 class TrustedProxies:
     """The proxies whose PROXY headers are trusted.
 
-    :ivar networks: of proxies that connect by TCP.
+    :ivar networks: the networks of proxies that connect by TCP.
     :ivar unix: whether every peer of a UNIX socket is one.
     """
 

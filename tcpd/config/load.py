@@ -54,7 +54,7 @@ def load(
 ) -> Settings:
     """Read files and build the settings.
 
-    :param files: from :func:`find_files`.
+    :param files: the result of :func:`find_files`.
     :param sample: the built-in sample, used if there are no files.
     :param kinds: see :func:`tcpd.config.build.build`.
     :param sections: see :func:`tcpd.config.build.build`.

@@ -350,9 +350,9 @@ class Settings:
     """A whole configuration, checked.
 
     :ivar tcpd: ``[tcpd]``.
-    :ivar services: by name, in the order of the files.
-    :ivar policies: by name; ``default`` is always there.
-    :ivar tls: by name.
+    :ivar services: the services by name, in the order of the files.
+    :ivar policies: the policies by name; ``default`` is always there.
+    :ivar tls: the TLS sections by name.
     :ivar sections: by title, the sections that the daemon and the kinds declare (``chat``).
     :ivar sources: file and line of each key that the files give, by (section, key).
     """

@@ -150,7 +150,7 @@ def sample(
     Every key is a comment with its default; the services are not commented out.
 
     :param kinds: the built-in kinds.
-    :param sections: the daemon's, by title.
+    :param sections: the daemon's sections, by title.
     :param others: kinds of other packages, shown as comments.
     """
     out = _Sample()

@@ -24,7 +24,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 class Type(Generic[T]):
     """The type of a key.
 
-    :ivar name: for the reference page, e.g. ``duration``.
+    :ivar name: the name on the reference page, e.g. ``duration``.
     :ivar parse: text to value; raises :class:`ValueError` with a sentence for the operator.
     :ivar show: value to text, the inverse of ``parse``.
     :ivar resolve: makes the path in a value absolute, given the directory of the ini file; raises

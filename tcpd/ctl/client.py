@@ -88,7 +88,7 @@ def _tcpd_section(config: str) -> dict[str, str]:
 class Control:
     """A connection to a daemon.
 
-    :param paths: from :func:`find_socket`; the first one that a daemon listens on is used.
+    :param paths: the result of :func:`find_socket`; the first one that a daemon listens on is used.
     :param timeout: seconds.
     :raise Unreachable: if no daemon answers.
     :raise NotAllowed: if this user is no operator.

@@ -33,7 +33,7 @@ _EPILOG = """exit status: 0 done, 1 refused by the daemon or failed by the probe
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
-    :param arguments: of the command line; by default those of the process.
+    :param arguments: the command line; by default that of the process.
     :return: the exit status.
     """
     use_utf8()

@@ -15,7 +15,8 @@ class CertificateStore:
 
     :param credentials: the directory of systemd's credentials; ``None`` for none.
 
-    :ivar in_use: by name. A name stays after a reload has removed it, for connections that drain.
+    :ivar in_use: the certificates in use, by name. A name stays after a reload has removed it, for
+        connections that drain.
     """
 
     def __init__(self, credentials: str | None) -> None:

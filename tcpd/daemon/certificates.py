@@ -103,7 +103,7 @@ class CertificateWatch:
     :param wall_clock: seconds since 1970, UTC.
     :param outcomes: counts changed files by ``ok`` and ``refused``.
 
-    :ivar stale: by name, the error of new files that cannot be used.
+    :ivar stale: the errors of new files that cannot be used, by name.
     """
 
     _log = Logger()

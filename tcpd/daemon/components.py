@@ -25,26 +25,26 @@ from tcpd.policy.bans import Bans
 class Components:
     """Created once, when the daemon is composed.
 
-    :param settings: those at the start. A reload updates the limits that it may change.
-    :param kinds: by name.
+    :param settings: the settings at the start. A reload updates the limits that it may change.
+    :param kinds: the kinds of services, by name.
     :param reactor: opens ports and provides the clock.
     :param wall_clock: seconds since 1970, UTC.
     :param uid: the user id that the daemon changes to; ``None`` for no change.
-    :param gid: the group id that it changes to along with another user id.
+    :param gid: the group id that it changes to together with the user id.
 
     :ivar server_name: the name in greetings and reports.
     :ivar started: ``reactor.seconds()`` at the start.
     :ivar connection_count: the connections of all services together.
     :ivar bans: networks that an operator has banned.
     :ivar ids: the ids of connections.
-    :ivar systemd: by name, the sockets that systemd passed.
+    :ivar systemd: the sockets that systemd passed, by name.
     :ivar turns: see :class:`tcpd.net.turns.TurnScheduler`.
-    :ivar work: the one queue of the work that clients cause.
+    :ivar work: the queue of work that clients cause.
     :ivar memory: reports failed allocations.
     :ivar handshake_capture: enables the capture of handshakes on listening sockets.
     :ivar own_ports: UDP ports of the daemon, whose datagrams are not answered.
-    :ivar counters: of the daemon as a whole.
-    :ivar certificates: those in use.
+    :ivar counters: the counters of the daemon as a whole.
+    :ivar certificates: the certificates in use.
     :ivar chat: the rooms of chat, shared by the frontends.
     """
 

@@ -58,7 +58,7 @@ def make_daemon(
     """Build the daemon. No port is opened; the files that the settings name are read.
 
     :param settings: checked settings.
-    :param kinds: by name, at least those that the settings use.
+    :param kinds: the kinds of services by name, at least those that the settings use.
     :param reactor: opens ports and provides the clock; a :class:`twisted.internet.task.Clock` is
         enough to find out whether the daemon can be built.
     :param wall_clock: seconds since 1970, UTC.

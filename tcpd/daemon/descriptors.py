@@ -21,7 +21,8 @@ def needed_descriptors(settings: Settings, kinds: Mapping[str, Any]) -> int:
     """The number of open descriptors when all connections are in use.
 
     :param settings: checked.
-    :param kinds: by name; those of the daemon's own services may be left out.
+    :param kinds: the kinds of services, by name; those of the daemon's own services may be left
+        out.
     """
     connections = settings.tcpd.connections
     needed = connections
@@ -38,7 +39,7 @@ def provide_descriptors(settings: Settings, kinds: Mapping[str, Any]) -> None:
     """Raise the limit of open files to the number that the settings need, and log a failure.
 
     :param settings: checked.
-    :param kinds: by name.
+    :param kinds: the kinds of services, by name.
     """
     warning = raise_descriptor_limit(needed_descriptors(settings, kinds))
     if warning:

@@ -31,7 +31,7 @@ class Draining:
     def drain(self, name: str) -> int:
         """Take a service out of force. Called by operators.
 
-        :param name: of a service that is in force and not one of the daemon's own.
+        :param name: the name of a service in force, but not of an internal one.
         :return: the number of connections that are left.
         """
         running = self._services

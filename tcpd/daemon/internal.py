@@ -43,7 +43,7 @@ class NoOptions:
 class Internal:
     """One internal service. It lives as long as the daemon.
 
-    :ivar name: of the unit, in logs and in the label ``service`` of its counters. It is in
+    :ivar name: the name of the unit, in logs and in the label ``service`` of its counters. It is in
         :data:`tcpd.config.build.RESERVED`.
     :ivar section: the section of the ini file that declares it, for error messages.
     :ivar keys: the keys of this section whose changes a reload reports as those of the service.

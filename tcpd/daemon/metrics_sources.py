@@ -16,12 +16,12 @@ from tcpd.ops.follow import Followers
 class MetricsSources:
     """Objects that :mod:`tcpd.daemon.metrics_site` reads for each scrape.
 
-    :ivar components: their counters and limits.
-    :ivar services: those that run.
-    :ivar followers: of events.
-    :ivar log: its lost lines.
-    :ivar status: of the daemon as a whole.
-    :ivar certificates: those in force.
+    :ivar components: provides counters and limits.
+    :ivar services: the running services.
+    :ivar followers: the followers of events.
+    :ivar log: provides the number of lost lines.
+    :ivar status: the status of the daemon as a whole.
+    :ivar certificates: the certificates in force.
     """
 
     components: Components

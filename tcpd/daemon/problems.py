@@ -9,7 +9,7 @@ from tcpd.config.settings import Settings
 class SettingProblems:
     """Valid settings that cannot be used, such as a missing file.
 
-    :param settings: for the lines of sections and keys.
+    :param settings: provides the line numbers of sections and keys.
     """
 
     def __init__(self, settings: Settings) -> None:

@@ -93,7 +93,7 @@ class Reconfiguration:
     :param components: their limits follow the settings.
     :param services: their settings, units and contexts change.
     :param builder: builds new services.
-    :param difference: from the settings in force to the new ones.
+    :param difference: the difference from the settings in force to the new ones.
     :param own_keys: keys of sections whose changes the daemon's own services report.
     """
 

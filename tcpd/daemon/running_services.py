@@ -26,12 +26,12 @@ class RunningServices(MultiService):
     """All services that have connections, those of the daemon's own included.
 
     :param settings: those at the start.
-    :param kinds: by name.
+    :param kinds: the kinds of services, by name.
 
     :ivar settings: those in force. The daemon's own services are in them
         (:func:`tcpd.daemon.internal.with_internals`); what an operator has drained is not.
     :ivar units: the services in force, by name, in the order of the settings.
-    :ivar contexts: of the services in force and the drained ones, by name.
+    :ivar contexts: the contexts of the services in force and the drained ones, by name.
     :ivar drained: the settings of services that an operator has drained, by name.
     """
 

@@ -29,7 +29,7 @@ class DaemonStatus:
     :ivar began: when the daemon was created, in seconds since 1970.
     :ivar configured: when the configuration in force was loaded, in seconds since 1970.
     :ivar process: memory and descriptors.
-    :ivar lag: of the reactor.
+    :ivar lag: the lag of the reactor.
     """
 
     def __init__(self, reactor: Any, wall_clock: Callable[[], float]) -> None:

@@ -187,7 +187,7 @@ class Joined(Event, frozen=True, gc=False):
 
     :ivar room: the room's name, as it is shown.
     :ivar opened: the room did not exist before, and ``actor`` is its operator.
-    :ivar real_name: the actor's.
+    :ivar real_name: the real name of the actor.
     :ivar away: the actor's away message; empty if they are not away.
     """
 
@@ -213,7 +213,7 @@ class RoomMessage(Event, frozen=True, gc=False):
     :ivar text: less than 500 bytes of UTF-8, to fit a line of IRC. Of a multiline message
         all lines, separated by LF. Empty for tags alone.
     :ivar tags: client-only tags.
-    :ivar lines: of a multiline message; else empty.
+    :ivar lines: the lines of a multiline message; otherwise empty.
     :ivar least: only members of this rank and above receive it (``o``, ``h`` or ``v``); ``None``
         for all members.
     :ivar speaker: the name of the sender elsewhere, if ``actor`` relays the message; else empty.
@@ -241,7 +241,7 @@ class PrivateMessage(Event, frozen=True, gc=False):
     :ivar target: the recipient.
     :ivar text: as of :class:`RoomMessage`.
     :ivar tags: client-only tags.
-    :ivar lines: of a multiline message; else empty.
+    :ivar lines: the lines of a multiline message; otherwise empty.
     """
 
     target: Identity
@@ -392,8 +392,8 @@ class Killed(Event, frozen=True, gc=False):
     """A server operator, ``actor``, disconnected a person (IRC's KILL).
 
     :ivar target: the person.
-    :ivar comment: the operator's.
-    :ivar reason: with the operator's name, as others see it.
+    :ivar comment: the comment of the operator.
+    :ivar reason: the reason that others see, with the operator's name.
     """
 
     target: Identity

@@ -178,7 +178,7 @@ def _server_window(facts: Facts, cookies: bool | None) -> tuple[int | None, str]
 def window_unknown(facts: Facts, field: str) -> str:
     """Why a window of the handshake is unknown.
 
-    :param field: of TCP_INFO: ``rcv_wnd`` or ``snd_wnd``.
+    :param field: the field of TCP_INFO: ``rcv_wnd`` or ``snd_wnd``.
     """
     info = facts.accepted or facts.now
     if info is None:

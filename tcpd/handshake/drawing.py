@@ -48,7 +48,7 @@ def drawing(report: Report, utf8: bool = False, width: int = WIDTH) -> list[str]
     """Draw the handshake.
 
     :param utf8: use box-drawing characters; ASCII otherwise.
-    :param width: of the sentences below it. The drawing itself has 75 columns.
+    :param width: the width of the sentences below the drawing. The drawing itself has 75 columns.
     :return: lines; without TCP, a sentence.
     """
     facts = report.facts

@@ -95,11 +95,11 @@ class Proxy:
     Fields are ``None`` if the header lacks them. Texts are as the proxy sent them; the report
     escapes them.
 
-    :ivar version: of the protocol, 1 or 2.
+    :ivar version: the version of the protocol, 1 or 2.
     :ivar local: whether the connection is the proxy's own, such as a health check.
     :ivar client: the client's address and port.
     :ivar host: the address that the client connected to.
-    :ivar tls_version: of the client's TLS to the proxy.
+    :ivar tls_version: the TLS version of the client's connection to the proxy.
     :ivar tls_cipher: likewise.
     :ivar server_name: the name that the client requested (SNI).
     :ivar alpn: the protocol that client and proxy negotiated.
@@ -123,7 +123,7 @@ class Tls:
 
     :ivar version: e.g. ``TLSv1.3``.
     :ivar cipher: OpenSSL's name.
-    :ivar group: of the key exchange, e.g. ``X25519``.
+    :ivar group: the group of the key exchange, e.g. ``X25519``.
     :ivar alpn: the negotiated protocol; empty if none.
     :ivar server_name: the name that the client requested (SNI); empty if none.
     :ivar resumed: whether the session was resumed.
@@ -161,13 +161,13 @@ class Facts:
     :ivar proxy: ``None`` if no PROXY header was received.
     :ivar tls: ``None`` without TLS.
     :ivar age: seconds since accept.
-    :ivar bytes_in: from the client on the wire, with TLS and PROXY headers.
-    :ivar bytes_out: to the client, likewise.
+    :ivar bytes_in: bytes received from the client, including TLS and PROXY headers.
+    :ivar bytes_out: bytes sent to the client, including TLS.
     :ivar service: the service's name.
     :ivar protocol: its kind, e.g. ``line``.
     :ivar commands: number of commands of the client, the current one included.
     :ivar account: the account that the client logged in to. The report escapes it.
-    :ivar encoding: of text on this connection, e.g. ``UTF-8``.
+    :ivar encoding: the encoding of text on this connection, e.g. ``UTF-8``.
     :ivar line_ending: the client's line ending: ``CRLF`` or ``LF``.
     """
 

@@ -50,7 +50,7 @@ class Hint:
     """An anomaly, or a fact that limits the report.
 
     :ivar id: stable, one of :data:`IDS`.
-    :ivar sentence: for people, with a full stop.
+    :ivar sentence: a sentence for people, with a full stop.
     """
 
     id: str

@@ -40,9 +40,9 @@ class IPv4Header:
     :ivar reserved: the reserved flag, which must be zero.
     :ivar dont_fragment: DF.
     :ivar more_fragments: MF.
-    :ivar fragment_offset: in units of 8 bytes.
+    :ivar fragment_offset: the fragment offset, in units of 8 bytes.
     :ivar ttl: as received.
-    :ivar checksum: of this header.
+    :ivar checksum: the checksum of this header.
     :ivar options: undecoded; mostly empty.
     """
 
@@ -192,7 +192,7 @@ def _extension_length(kind: int, data: bytes, at: int) -> int:
 def parse_ip(data: bytes) -> IPv4Header | IPv6Header:
     """Parse the IP headers in front of a TCP header.
 
-    :param data: from the first byte of the IP header on.
+    :param data: the packet, from the first byte of the IP header.
     :raise PacketError: if they are malformed, or no TCP header follows.
     """
     version = data[0] >> 4 if data else 0

@@ -24,7 +24,7 @@ _ECN = {0: "not capable", 1: "ECT(1)", 2: "ECT(0)", 3: "CE"}
 def ttl_name(version: int) -> str:
     """Name the field that routers decrement: ``TTL`` (RFC 791) or ``hop limit`` (RFC 8200).
 
-    :param version: of IP.
+    :param version: the IP version.
     """
     return "TTL" if version == 4 else "hop limit"
 

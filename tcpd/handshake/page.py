@@ -11,7 +11,7 @@ def page(report: Report, utf8: bool = False, width: int = WIDTH) -> list[str]:
     """Render the whole report.
 
     :param utf8: allow box-drawing characters, and any letters in names; ASCII otherwise.
-    :param width: of a line, in columns; at least :data:`tcpd.handshake.text.REPLY_WIDTH`.
+    :param width: the width of a line, in columns; at least :data:`tcpd.handshake.text.REPLY_WIDTH`.
     """
     return [
         *drawing_and_steps(report, utf8, width),

@@ -152,7 +152,7 @@ class Mptcp(TCPOption):
     """Kind 30, RFC 8684 section 3.
 
     :ivar subtype: 0 is MP_CAPABLE, 1 MP_JOIN.
-    :ivar version: of MPTCP, in MP_CAPABLE; ``None`` otherwise.
+    :ivar version: the MPTCP version, in MP_CAPABLE; ``None`` otherwise.
     """
 
     subtype: int

@@ -28,7 +28,7 @@ class Value:
     """One value of the report.
 
     :ivar name: stable; lower-case ASCII with underscores: its key in JSON.
-    :ivar label: for people.
+    :ivar label: the label, for people.
     :ivar value: ``None`` if unavailable, or if it is known to be absent.
     :ivar unit: ``bytes``, ``us``, ``s``, ``segments``, ...; empty if there is none.
     :ivar source: where it comes from.
@@ -50,8 +50,8 @@ class Section:
     """A titled group of values: a packet or a layer.
 
     :ivar name: stable: its key in JSON.
-    :ivar title: for people.
-    :ivar values: in the order of the report.
+    :ivar title: the title, for people.
+    :ivar values: the values, in the order of the report.
     :ivar note: a remark on the whole section without a full stop, or empty.
     """
 

@@ -127,8 +127,8 @@ class ConnectionScope:
     :ivar connection: the facts of the connection.
     :ivar context: the service's context.
     :ivar commands: all commands of the service.
-    :ivar suggestions: for unknown commands.
-    :ivar stats: of the session.
+    :ivar suggestions: finds the closest command to an unknown one.
+    :ivar stats: the statistics of the session.
     """
 
     connection: ConnectionFacts

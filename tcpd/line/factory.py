@@ -24,8 +24,8 @@ from tcpd.wire.safe_text import escape_controls
 class LineFactory(Factory):
     """Makes the protocols of one service, and provides their :class:`tcpd.line.protocol.Shared`.
 
-    :param settings: the service's.
-    :param context: the service's.
+    :param settings: the settings of the service.
+    :param context: the context of the service.
     :param commands: the service's commands.
     """
 

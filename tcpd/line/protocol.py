@@ -22,8 +22,9 @@ from tcpd.wire.opening import Opening
 class Shared(Protocol):
     """What the connections of a service share; see :class:`tcpd.line.factory.LineFactory`.
 
-    :ivar settings: the service's. A reload may replace them; it applies to new connections.
-    :ivar context: the service's.
+    :ivar settings: the settings of the service. A reload may replace them; it applies to new
+        connections.
+    :ivar context: the context of the service.
     :ivar commands: the service's commands.
     """
 

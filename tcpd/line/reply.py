@@ -23,7 +23,7 @@ class Then(Enum):
 class Reply:
     """The reply to one request.
 
-    :ivar code: from 200 to 599; see docs/reference/line-protocol.rst.
+    :ivar code: an integer from 200 to 599; see docs/reference/line-protocol.rst.
     :ivar lines: the text, at least one line. A line end in one of them starts another line of the
         reply. Rendering escapes control characters, so any text is safe here.
     :ivar then: what happens to the connection afterwards.
@@ -60,7 +60,7 @@ class Reply:
 class CommandError(Exception):
     """Raised by a command to send an error reply. Not logged.
 
-    :param code: from 400 to 599.
+    :param code: an integer from 400 to 599.
     :param text: the error, one or more lines.
     :raise ValueError: if the code is out of range.
     """
@@ -75,7 +75,7 @@ class CommandError(Exception):
     def reply(self, usage: str) -> Reply:
         """Return the error reply.
 
-        :param usage: of the command, e.g. ``PING [token]``; for errors that show it.
+        :param usage: the usage of the command, e.g. ``PING [token]``; for errors that show it.
         """
         del usage
         return Reply.of(self.code, self.text)

@@ -61,8 +61,8 @@ class LinePump(Protocol):
 
     A subclass buffers input, and works on it in :meth:`step`.
 
-    :param clock: for the rate.
-    :param queue: the daemon's.
+    :param clock: the clock of the rate limit.
+    :param queue: the daemon's work queue.
     :param opening: recognizes other protocols, such as HTTP; ``None`` for none.
     """
 
@@ -111,7 +111,7 @@ class LinePump(Protocol):
         Does at least one piece, and none after the deadline. A step shorter than a hundred
         microseconds need not look at the clock.
 
-        :param deadline: by the queue's clock.
+        :param deadline: seconds of the queue's clock.
         :return: ``None`` if nothing is left or a reason to stop holds; :data:`LEFT`; or seconds
             until work can continue: 0 for the next turn of the reactor.
         """

@@ -54,11 +54,11 @@ class Connection(BottomTransport):
 
     :param layer: the connection layer of its service.
     :param number: unique within this run of the daemon.
-    :param address: of the peer; ``None`` on a UNIX socket.
+    :param address: the address of the peer; ``None`` on a UNIX socket.
     :param endpoint_address: the same as an address of Twisted's, for ``buildProtocol``.
-    :param options: of its listener.
+    :param options: the options of its listener.
 
-    :ivar address: the client's: the peer's, unless a PROXY header names another.
+    :ivar address: the address of the client: that of the peer, unless a PROXY header names another.
     :ivar counted_address: the address that its slot is counted for; ``None`` for none.
     :ivar ready_at: when the client could first send to the protocol, by the layer's clock.
     :ivar bytes_before_protocol: :attr:`bytes_in` at that time; as long as they are equal, the

@@ -49,7 +49,7 @@ class ConnectionLog:
     limited; the others are counted.
 
     :param service: its name.
-    :param clock: for the time.
+    :param clock: provides the time.
 
     :ivar ipv6_prefix: the prefix length, in bits, that counts as one IPv6 address.
     :ivar access_log: whether the end of each connection is logged.
@@ -71,7 +71,7 @@ class ConnectionLog:
     def refused(self, refusal: Refusal, peer: str, address: IPAddress | None) -> None:
         """Log the refusal of a client.
 
-        :param peer: the client's address as text.
+        :param peer: the address of the client, as text.
         :param address: its address; ``None`` on a UNIX socket.
         """
         since = self._since_last_logged(refusal, None if refusal in _NOT_BY_ADDRESS else address)

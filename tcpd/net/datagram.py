@@ -90,8 +90,8 @@ class Datagrams:
     :param service: the service's name.
     :param responder: makes the replies. An exception drops the datagram; each is counted, and the
         first in the life of the listener is logged.
-    :param counters: the service's.
-    :param clock: for the rate.
+    :param counters: the counters of the service.
+    :param clock: the clock of the rate limit.
     :param allows: returns whether the policy's networks admit a source address. Called for each
         datagram, because a reload changes them.
     :param rate: replies to one address (IPv6: one /64); ``None`` for no limit.

@@ -89,7 +89,7 @@ def read_handshake(
 ) -> CapturedHandshake | None:
     """Read the handshake of an accepted socket. Called before any payload is read or written.
 
-    :param capture: of its listening socket.
+    :param capture: the capture of its listening socket.
     :param info: read TCP_INFO.
     :param syn: read the saved SYN, for the access log.
     :return: ``None`` for a UNIX socket.

@@ -37,7 +37,7 @@ class HTTPRequest:
 
     :ivar method: such as ``GET``.
     :ivar target: as the client sent it, such as ``/``.
-    :ivar version: of HTTP: ``1.0`` or ``1.1``.
+    :ivar version: the HTTP version: ``1.0`` or ``1.1``.
     :ivar headers: the values of each field, by its name in lower case, in the order received.
     :ivar rest: the bytes received after the head.
     """

@@ -77,9 +77,9 @@ class ConnectionLayer:
     :param factory: makes its protocols.
     :param policy: its limits and timeouts.
     :param idle: the idle timeout, in seconds; 0 for none.
-    :param connection_count: of the whole daemon.
-    :param bans: of the whole daemon; ``None`` for none.
-    :param counters: the service's.
+    :param connection_count: the count of the whole daemon.
+    :param bans: the bans of the whole daemon; ``None`` for none.
+    :param counters: the counters of the service.
     :param clock: for timers.
     :param ids: numbers the connections of the whole daemon.
     :param protocol: the name of the service's kind, or ``None``.
@@ -173,7 +173,7 @@ class ConnectionLayer:
     def accept(self, address: IAddress, options: ListenerOptions) -> IProtocol | None:
         """Admit or refuse a client on a transport of Twisted's. Called for each connection.
 
-        :param options: of the listener.
+        :param options: the options of the listener.
         :return: ``None`` to close the connection at once.
         """
         address = unmap_ipv4(address)
@@ -192,8 +192,8 @@ class ConnectionLayer:
         """Admit or refuse a client on an accepted socket. Called by the port.
 
         :param sock: non-blocking; its connection closes it.
-        :param address: the client's, from ``accept``.
-        :param options: of the listener.
+        :param address: the address of the client, from ``accept``.
+        :param options: the options of the listener.
         :param turns: schedules the flushes of the connection.
         """
         endpoint_address = unmap_ipv4(socket_address(address))

@@ -20,7 +20,7 @@ class ListenerFactory(Factory):
     """Passes the connections of one listener to its service.
 
     :param layer: the connection layer of the service.
-    :param options: of the listener.
+    :param options: the options of the listener.
     """
 
     noisy = False

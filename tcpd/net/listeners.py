@@ -59,7 +59,7 @@ def open_stream(
     :param listener: without ``udp``.
     :param factory: takes the connections.
     :param systemd: the sockets that systemd passed, by name.
-    :param turns: for tcpd's own transports.
+    :param turns: schedules flushes of tcpd's own transports.
     :param handshake_capture: enables the capture of handshakes; ``None`` for none.
     :raise ListenError: if the listener cannot be opened.
     """

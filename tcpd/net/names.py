@@ -67,7 +67,7 @@ class NameEndpoint:
     :param name: the host name.
     :param port: 1 to 65535.
     :param timeout: seconds for each address.
-    :param lookups: the service's.
+    :param lookups: the lookups of the service.
     """
 
     def __init__(

@@ -82,7 +82,7 @@ class Pipeline:
 
     Each stage has a deadline, after which the connection is aborted.
 
-    :param connection: at the bottom.
+    :param connection: the connection at the bottom of the pipeline.
 
     :ivar proxy: the content of the PROXY header, or ``None``.
     :ivar tls: the result of the TLS handshake, or ``None``.

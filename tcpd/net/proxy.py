@@ -44,7 +44,7 @@ class Proxies:
 class ProxyFacts:
     """The content of a PROXY header. The texts are unescaped input from the proxy.
 
-    :ivar version: of the protocol, 1 or 2.
+    :ivar version: the version of the protocol, 1 or 2.
     :ivar address: the proxy's own address.
     :ivar local: whether the command is LOCAL: a connection of the proxy itself, such as a health
         check.

@@ -119,7 +119,7 @@ class ListeningService(Service):
     :param wanted: its listeners, each with its server.
     :param reactor: opens ports.
     :param systemd: the sockets that systemd passed, by name.
-    :param turns: for tcpd's own transports.
+    :param turns: schedules flushes of tcpd's own transports.
     :param drain: seconds that connections may take to end when the service stops.
     :param user: the user id and group id (``None``: unchanged) that the daemon will switch to. They
         own a UNIX socket that root opens, unless its listener names others.

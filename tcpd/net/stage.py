@@ -144,7 +144,7 @@ class StackedTransport(Stage):
     It delegates what it does not change. ``IConnection(transport)`` is the connection at the
     bottom.
 
-    :param connection: at the bottom.
+    :param connection: the connection at the bottom of the pipeline.
     :param below: the next transport below: the connection, or another stacked transport.
 
     :ivar protocol: the protocol above; ``None`` before the handshake is complete and after the end.

@@ -83,7 +83,7 @@ class Sweeper:
     def reconfigure(self, policy: PolicySettings, idle: float) -> None:
         """Change the limits.
 
-        :param policy: the service's.
+        :param policy: the policy of the service.
         :param idle: the idle timeout, in seconds; 0 for none.
         """
         self._idle = idle or _NEVER

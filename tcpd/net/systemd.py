@@ -28,8 +28,8 @@ def passed_sockets(environment: Mapping[str, str], pid: int) -> dict[str, list[i
     """Parse LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES.
 
     :param environment: the initial environment.
-    :param pid: of this process. The sockets belong to the process that systemd started, not to
-        its children (twistd without ``-n``).
+    :param pid: the pid of this process. The sockets belong to the process that systemd started, not
+        to its children (twistd without ``-n``).
     :return: descriptors by name: ``FileDescriptorName=``, or else the name of the .socket unit. A
         unit with several ``ListenStream=`` has one name for all.
     """

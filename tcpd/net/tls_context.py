@@ -51,7 +51,7 @@ def _accept_any_protocol(connection: SSL.Connection, offered: Sequence[bytes]) -
 def _alpn_callback(ours: Sequence[bytes]) -> Callable[[SSL.Connection, Sequence[bytes]], Any]:
     """Make the callback that selects the ALPN protocol.
 
-    :param ours: in the order of preference.
+    :param ours: the server's protocols, in order of preference.
     """
 
     def choose(connection: SSL.Connection, offered: Sequence[bytes]) -> Any:

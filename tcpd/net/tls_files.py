@@ -99,7 +99,7 @@ class ExposedKey:
 class LoadedFiles:
     """The content of the files.
 
-    :ivar pairs: in the order of ``certificate``.
+    :ivar pairs: certificates with their keys, in the order of ``certificate``.
     :ivar authorities: the content of ``client_ca``, PEM; empty for none.
     :ivar exposed: the key files that every user can read or write.
     :ivar stamps: the state of each file before it was read, by path.

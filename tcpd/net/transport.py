@@ -247,7 +247,7 @@ class SocketConnection(Connection):
 
         For a caller that has itself collected the output of a turn.
 
-        :param data: of class ``bytes``, not empty.
+        :param data: an object of class ``bytes``, not empty.
         """
         if (
             self._out

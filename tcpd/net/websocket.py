@@ -43,9 +43,9 @@ class WebSocketLayer(StackedTransport):
 
     A client that violates RFC 6455 is closed with ``End.WEBSOCKET_FAILED``.
 
-    :param connection: at the bottom.
+    :param connection: the connection at the bottom of the pipeline.
     :param below: the next transport below: the connection, or its TLS.
-    :param options: of the service.
+    :param options: the options of the service.
     :param clock: for timers.
     :param counted: the counters of the service's events, by name.
     :param done: called once the handshake is complete, with whether input follows.
@@ -223,7 +223,7 @@ class WebSocketLayer(StackedTransport):
     def close(self, code: int, reason: str) -> None:
         """Send a Close frame and wait for the client's, for a bounded time.
 
-        :param code: of RFC 6455 section 7.4.1.
+        :param code: a status code of RFC 6455 section 7.4.1.
         :param reason: a sentence; at most 123 bytes of it are sent.
         """
         if self.disconnecting or self._over:
@@ -300,7 +300,7 @@ class WebSocketLayer(StackedTransport):
     def send_now(self, data: bytes) -> None:
         """Write as :meth:`tcpd.net.transport.SocketConnection.send_now` does.
 
-        :param data: of class ``bytes``, not empty.
+        :param data: an object of class ``bytes``, not empty.
         """
         if not self.disconnecting:
             framed = self._messages.frame(data)

@@ -30,7 +30,7 @@ _HERE = "This port speaks WebSocket (RFC 6455)"
 class Accepted:
     """A successful handshake.
 
-    :ivar response: to send to the client.
+    :ivar response: the response to the client.
     :ivar frames: the type of the negotiated subprotocol; ``None`` without one.
     :ivar rest: the bytes received after the request.
     """
@@ -44,7 +44,7 @@ class Accepted:
 class UpgradeRefused:
     """A refused request.
 
-    :ivar response: to send before the connection is closed.
+    :ivar response: the response to the client; the connection is then closed.
     :ivar why: a word for counters.
     """
 
@@ -68,7 +68,7 @@ _BAD = {
 class Upgrade:
     """Processes the request of one connection.
 
-    :param options: of the service.
+    :param options: the options of the service.
     :param is_own: returns whether a host, without port, is this daemon.
     """
 

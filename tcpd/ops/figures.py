@@ -45,7 +45,7 @@ class CertificateFigures:
 class Figures:
     """The values of the metrics. :mod:`tcpd.daemon.metrics_site` makes it for each scrape.
 
-    :ivar services: by name.
+    :ivar services: the figures of services, by name.
     :ivar listeners: the number of open listeners, by service.
     :ivar connections_limit: the limit of connections of all services together.
     :ivar chat: the counters of chat.
@@ -56,11 +56,11 @@ class Figures:
     :ivar followers: the number of event followers.
     :ivar events_dropped: events that followers missed.
     :ivar log_lost: log records that could not be written.
-    :ivar lag: of the reactor.
+    :ivar lag: the lag of the reactor.
     :ivar started: start of the daemon, in seconds since 1970 UTC.
     :ivar configured: when the current configuration was loaded, in seconds since 1970 UTC.
     :ivar ready: whether new clients are served.
-    :ivar versions: of tcpd and its dependencies, by name.
+    :ivar versions: the versions of tcpd and its dependencies, by name.
     :ivar words: label values that are always exposed.
     :ivar certificates: the server certificates.
     """

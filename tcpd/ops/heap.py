@@ -36,7 +36,7 @@ class Allocator:
 class Heap:
     """Checks regularly whether there is memory to return.
 
-    :param clock: for times.
+    :param clock: provides the time.
     :param resident: returns the process's resident memory in bytes; ``None`` if unknown.
     :param find: returns the allocator; ``None`` if it does not support this.
     """

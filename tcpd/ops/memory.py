@@ -37,7 +37,7 @@ class MemoryGuard:
 
     It is a log observer for failures that Twisted catches, such as those of timers.
 
-    :param clock: for times and a timer.
+    :param clock: for timestamps and a timer.
 
     :ivar exhausted: called with a sentence when the process must exit; set by the code that can
         stop it.

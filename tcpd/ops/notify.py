@@ -29,7 +29,7 @@ class Notifier:
     def notify(self, **words: str | int) -> bool:
         """Send one notification.
 
-        :param words: by the names of sd_notify(3), as ``READY=1``; line feeds in values are
+        :param words: assignments as in sd_notify(3), such as ``READY=1``; line feeds in values are
             replaced by spaces.
         :return: whether it was sent; no failure raises.
         """
@@ -51,7 +51,7 @@ def watchdog_interval(environ: Mapping[str, str], pid: int) -> float:
     """Return the watchdog timeout in seconds (sd_watchdog_enabled(3)).
 
     :param environ: contains ``WATCHDOG_USEC`` and perhaps ``WATCHDOG_PID``.
-    :param pid: of this process.
+    :param pid: the pid of this process.
     :return: 0 if the watchdog is disabled, or for another process.
     """
     if environ.get("WATCHDOG_PID", str(pid)) != str(pid):

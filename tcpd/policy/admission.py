@@ -100,11 +100,11 @@ class Limits:
     """The admission limits of a service's policy.
 
     :ivar networks: the allowed and denied networks.
-    :ivar connections: the connections of the service, at most.
-    :ivar per_address: the connections from one address (:func:`limit_key`), at most.
-    :ivar ipv6_prefix: the bits of an IPv6 address that count as one address.
-    :ivar connection_rate: of accepted connections; ``None`` for no limit.
-    :ivar address_rate: of attempts from one address; ``None`` for no limit.
+    :ivar connections: the maximum number of connections of the service.
+    :ivar per_address: the maximum number of connections from one address (:func:`limit_key`).
+    :ivar ipv6_prefix: the prefix length at which IPv6 addresses count as one address.
+    :ivar connection_rate: the rate of accepted connections; ``None`` for no limit.
+    :ivar address_rate: the rate of attempts from one address; ``None`` for no limit.
     """
 
     networks: Networks
@@ -122,8 +122,8 @@ class Admission:
     address cannot use up the rate of all.
 
     :param limits: the limits.
-    :param connection_count: of the whole daemon.
-    :param bans: of the whole daemon; ``None`` for no bans.
+    :param connection_count: the count of the whole daemon.
+    :param bans: the bans of the whole daemon; ``None`` for no bans.
     :param clock: seconds, of any clock. Read only if there is a rate limit.
     """
 
@@ -219,8 +219,8 @@ class Admission:
     def admit(self, address: IPAddress | None) -> Refusal | None:
         """Accept or refuse a client. An accepted one must be released.
 
-        :param address: the client's; ``None`` for a UNIX socket, where limits per address and
-            networks do not apply.
+        :param address: the address of the client; ``None`` for a UNIX socket, where limits per
+            address and networks do not apply.
         :return: ``None`` if accepted.
         """
         if address is None:

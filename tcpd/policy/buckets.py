@@ -94,7 +94,7 @@ class Buckets:
     forged keys, new keys share one bucket until there is room. A key that gets its bucket later
     starts with the tokens of the shared one, which keeps ``burst + per_second * t`` for every key.
 
-    :param rate: of each key.
+    :param rate: the rate of each key.
     :param capacity: how many keys to remember at most; at least 1.
     """
 

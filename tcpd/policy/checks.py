@@ -92,7 +92,7 @@ class Checks:
     ) -> None:
         """Queue one check.
 
-        :param address: the client's; ``None`` for a UNIX socket.
+        :param address: the address of the client; ``None`` for a UNIX socket.
         :param work: checks the password; called in a thread.
         :param done: called once with the result, now or later; with ``None`` if too many checks
             wait. Not called for a check that is no longer wanted.

@@ -81,7 +81,7 @@ def hash_password(password: str, salt: bytes | None = None) -> str:
     """Hash a password.
 
     :param password: hashed as UTF-8.
-    :param salt: for tests; random by default.
+    :param salt: random by default; tests set it.
     """
     salt = os.urandom(_SALT_BYTES) if salt is None else salt
     computed = _scrypt(password, salt, _COST, _BLOCK, _PARALLEL, _HASH_BYTES)

@@ -28,7 +28,7 @@ def clean_environment(
 ) -> dict[str, str]:
     """Build the environment that all programs of a service share.
 
-    :param environ: the daemon's.
+    :param environ: the environment of the daemon.
     :param more: the variables of the service's key ``environment``.
     """
     base = {"PATH": _PATH}

@@ -42,8 +42,8 @@ _REPORT = 10.0
 class ErrorLog:
     """Rate-limits and logs the lines of all programs of a service.
 
-    :param context: of the service.
-    :param log: of the service.
+    :param context: the context of the service.
+    :param log: the log of the service.
     """
 
     def __init__(self, context: IContext, log: Logger) -> None:
@@ -162,7 +162,7 @@ class ErrorPipe:
 
     :param reactor: provides IReactorFDSet and IReactorTime.
     :param fd: non-blocking; owned by this object from now on.
-    :param log: the service's.
+    :param log: the log of the service.
     :param on_line: called with each line.
     """
 

@@ -42,7 +42,7 @@ GRACE = 0.05
 class _Source(ReadingProducer):
     """The client as the far side's producer.
 
-    :param transport: the client's.
+    :param transport: the transport of the client.
     :param monitor: watches the client while it is not read from.
     """
 
@@ -77,7 +77,7 @@ class ClientSide(Protocol):
 
     It provides :class:`tcpd.relay.forward_sides.ForwardedClient`, which documents its attributes.
 
-    :param factory: the service's.
+    :param factory: the factory of the service.
     """
 
     transport: Any

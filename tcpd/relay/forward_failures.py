@@ -28,8 +28,8 @@ _REFUSED = {errno.ENOENT, errno.ECONNREFUSED}
 class FarFailure:
     """Why a connection to the far side failed.
 
-    :ivar word: one of this module's.
-    :ivar sentence: for the log, without a full stop; contains no text of a peer.
+    :ivar word: one of the words of this module.
+    :ivar sentence: a sentence for the log, without a full stop; contains no text of a peer.
     """
 
     word: str

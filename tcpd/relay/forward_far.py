@@ -73,7 +73,7 @@ class FarSide(Protocol):
     before can still be read, but the end of file after it is not orderly.
 
     :param client: its client.
-    :param factory: the service's.
+    :param factory: the factory of the service.
     """
 
     transport: Any

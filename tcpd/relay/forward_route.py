@@ -48,7 +48,7 @@ def make_route(settings: ForwardSettings, reactor: Any, lookups: Lookups) -> Rou
     """Make the route; reads the certificate files.
 
     :param reactor: IReactorTCP, IReactorUNIX and IReactorTime.
-    :param lookups: the service's.
+    :param lookups: the lookups of the service.
     :raise SettingError: for contradicting keys or unusable files.
     """
     name = expected_name(settings)
@@ -76,7 +76,8 @@ def _endpoint(to: Target, timeout: float, reactor: Any, lookups: Lookups) -> Any
 def address_pair(transport: Any) -> AddressPair | None:
     """Return a client's addresses for a PROXY header; ``None`` without IP addresses.
 
-    :param transport: the client's; has the addresses of a received PROXY header, if any.
+    :param transport: the transport of the client; has the addresses of a received PROXY header, if
+        any.
     """
     peer, host = transport.getPeer(), transport.getHost()
     if not isinstance(peer, IPv4Address | IPv6Address) or not isinstance(
@@ -122,7 +123,7 @@ def _client_tls(facts: TLSFacts) -> ClientTLS:
 def common_name(subject: str | None) -> str | None:
     """Return the first common name in a certificate's subject.
 
-    :param subject: in the form of RFC 4514, or ``None``.
+    :param subject: the certificate's subject as in RFC 4514, or ``None``.
     :return: ``None`` if there is none, or the subject cannot be parsed.
     """
     if subject is None:

@@ -15,7 +15,7 @@ from tcpd.relay.forward_route import Route
 class ForwardedClient(Protocol):
     """The client's side, for the far side and the service.
 
-    :ivar transport: the client's.
+    :ivar transport: the transport of the client.
     :ivar route: how it is forwarded.
     :ivar header: the PROXY header for the far side; empty for none.
     """

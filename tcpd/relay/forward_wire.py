@@ -26,7 +26,7 @@ _log = Logger()
 class TLSFarSide(FarSide):
     """The far side above its TLS; half-close works as in the clear.
 
-    :param tls: the service's.
+    :param tls: the TLS settings of the service.
     """
 
     def __init__(self, client: ForwardedClient, factory: Forwarding, tls: FarTLS) -> None:
@@ -96,8 +96,8 @@ class Wire(Protocol):
     :param far: the protocol above TLS.
     :param handshake: the state of its handshake.
     :param header: the PROXY header, sent before TLS.
-    :param factory: the service's.
-    :param address: the client's, for its share of the work queue.
+    :param factory: the factory of the service.
+    :param address: the address of the client, for its share of the work queue.
     """
 
     transport: Any

@@ -33,7 +33,7 @@ _PROBES = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 5))
 class PeerMonitor:
     """Checks whether a client is still connected while it is not read from.
 
-    :param transport: the client's.
+    :param transport: the transport of the client.
     :param clock: for a timer.
     :param checks: number of checks until a client that closed a UNIX socket is cut.
     """

@@ -84,7 +84,7 @@ _UNKNOWN = Facts(
 class HandshakeFactory(ServerFactory):
     """One service.
 
-    :param settings: the service's.
+    :param settings: the settings of the service.
     """
 
     noisy = False

@@ -42,7 +42,7 @@ class Selector:
         BETWEEN: those between ``first`` and ``second``, the nearest to ``first``.
     :ivar limit: how many messages at most, 1 or more.
     :ivar first: see above; ``None`` for LATEST alone.
-    :ivar second: of BETWEEN; it may be the earlier one.
+    :ivar second: the second selector of BETWEEN; may be the earlier one.
     """
 
     which: Which

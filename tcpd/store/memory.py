@@ -46,9 +46,9 @@ def _width(text: str) -> int:
 class HistoryLimits:
     """Bounds of the history.
 
-    :ivar messages: of one room.
-    :ivar room_bytes: of one room, as :func:`size_of` counts.
-    :ivar total_bytes: of all rooms.
+    :ivar messages: maximum number of messages of a room.
+    :ivar room_bytes: maximum size of a room's messages, as :func:`size_of` counts.
+    :ivar total_bytes: maximum size of all messages.
     """
 
     messages: int
@@ -59,9 +59,9 @@ class HistoryLimits:
 class _Room:
     """The messages of one room.
 
-    :ivar name: of the room, folded.
+    :ivar name: the name of the room, folded.
     :ivar messages: oldest first.
-    :ivar size: of them, in bytes.
+    :ivar size: the size of the messages, in bytes.
     :ivar stale: entries in the order of all messages whose message is dropped already.
     """
 

@@ -117,10 +117,11 @@ class Header:
     """A parsed header.
 
     :ivar version: 1 or 2.
-    :ivar addresses: of the client's connection to the proxy; ``None`` if the connection is the
-        proxy's own (``LOCAL``, a health check) or the client has no IP address over TCP
-        (``UNKNOWN``, ``AF_UNSPEC``, ``AF_UNIX``, a datagram's). The receiver then is to "use the
-        real connection's parameters as if there were no PROXY protocol header on the wire".
+    :ivar addresses: the addresses of the client's connection to the proxy; ``None`` if the
+        connection is the proxy's own (``LOCAL``, a health check) or the client has no IP address
+        over TCP (``UNKNOWN``, ``AF_UNSPEC``, ``AF_UNIX``, a datagram's). The receiver then is to
+        "use the real connection's parameters as if there were no PROXY protocol header on the
+        wire".
     :ivar local: whether the command is ``LOCAL``.
     :ivar authority: the host name that the client requested. Bytes that are not UTF-8 are shown as
         ``\\xNN``.

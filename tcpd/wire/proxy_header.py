@@ -63,7 +63,7 @@ class ClientTLS:
     :ivar version: e.g. ``TLSv1.3``.
     :ivar cipher: OpenSSL's name.
     :ivar verified: whether the client presented a certificate that was verified.
-    :ivar common_name: of that certificate's subject; ``None`` if it has none.
+    :ivar common_name: the common name of that certificate's subject; ``None`` without one.
     """
 
     version: str

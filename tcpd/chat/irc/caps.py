@@ -42,7 +42,7 @@ class Capability:
     """Row of the capability table.
 
     :ivar name: as clients request it.
-    :ivar value: for clients of version 302; values that depend on settings come from
+    :ivar value: the value for clients of version 302; values that depend on settings come from
         :meth:`tcpd.chat.irc.server.IrcServer.capabilities`.
     :ivar renders: it changes how events are rendered (:mod:`tcpd.chat.irc.render`).
     :ivar flag: attribute of :class:`tcpd.chat.people.Client` that is true while it is enabled;

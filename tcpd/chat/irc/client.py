@@ -227,8 +227,8 @@ class IrcClient(Client):
         """Send a long reply as the client reads it, beginning at once. No line of the client is
         taken until all of it is sent.
 
-        :param lines: with their tags; consumed as the outbox has room. An empty line is not sent
-            and yields to other clients.
+        :param lines: lines with their tags; consumed as the outbox has room. An empty line is not
+            sent and yields to other clients.
         """
         if self.streaming is not None:
             if self._more is None:

@@ -119,7 +119,7 @@ def written(found: Mapping[str, str]) -> list[str]:
 def lines(words: Iterable[str], source: str, client: str) -> list[bytes]:
     """Return lines of RPL_ISUPPORT, each with at most 13 tokens and 512 bytes.
 
-    :param words: from :func:`written` or :func:`changed`.
+    :param words: the result of :func:`written` or :func:`changed`.
     :param source: name of the server.
     :param client: nickname of the client, or ``*``.
     :raise ValueError: if a token does not fit a line.

@@ -218,7 +218,7 @@ def client_only(tags: Mapping[str, str], denied: Collection[str] = ()) -> dict[s
 def cut_to(line: bytes, size: int = LINE_BYTES) -> bytes:
     """Truncate a line between two characters.
 
-    :param line: with its line end, without tags.
+    :param line: a line with its line end, without tags.
     :param size: maximum bytes, including the line end.
     """
     if len(line) <= size:

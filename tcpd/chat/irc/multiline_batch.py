@@ -8,7 +8,7 @@ from tcpd.events.chat import Line, Tags
 class Batch:
     """Open multiline batch of a client.
 
-    :ivar name: the client's reference of the batch.
+    :ivar name: the client's reference tag of the batch.
     :ivar target: as the client wrote it.
     :ivar label: label for the reply; ``None`` if there is none, or it was used.
     :ivar tags: client-only tags to relay.

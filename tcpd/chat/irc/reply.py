@@ -61,8 +61,8 @@ class IrcReply(ChatReply):
     def send_all(self, lines: Iterable[bytes], batch: str = "", *params: str) -> None:
         """Send several lines of the server.
 
-        :param batch: type of the batch around them; empty for no batch.
-        :param params: parameters of the batch.
+        :param batch: the type of the batch around them; empty for no batch.
+        :param params: the parameters of the batch.
         """
         if not batch:
             for line in lines:
@@ -232,7 +232,7 @@ def run(client: IrcClient, label: str | None, act: Callable[[IrcReply], None]) -
     "This specification depends on the batch capability which MUST be negotiated to use labeled
     responses."
 
-    :param label: the client's; ``None`` if it sent none.
+    :param label: the client's label; ``None`` if it sent none.
     :param act: runs the request with the reply.
     """
     reply: IrcReply

@@ -12,7 +12,7 @@ _OF_PROGRAMS = frozenset({"AUTHENTICATE", "ERROR", "PROTOCTL", "SERVER", "SERVIC
 def send_text_port_hint(reply: IrcReply, message: Message) -> None:
     """Send the port of the text frontend, unless the client has sent any command of IRC.
 
-    :param message: with an unknown command, before registration.
+    :param message: a message with an unknown command, before registration.
     """
     entry = reply.client.entry
     if entry.nick or entry.user or entry.negotiating or message.command in _OF_PROGRAMS:

@@ -138,7 +138,7 @@ class TextClient(Client):
     def finish(self, last: str, reason: str = "") -> None:
         """End the conversation with a last line.
 
-        :param reason: for the others in the rooms; may be empty.
+        :param reason: the quit reason that others see; may be empty.
         """
         if not self.over:
             self.leave(reason)

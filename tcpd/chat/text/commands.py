@@ -44,7 +44,7 @@ class _Impossible(Exception):
 def run(reply: TextReply, command: TextCommand, rest: str) -> None:
     """Run a command.
 
-    :param reply: to a client that has entered.
+    :param reply: the reply to a client that has entered.
     :param rest: the arguments.
     """
     try:
@@ -96,7 +96,7 @@ def _own_room(reply: TextReply, name: str | None) -> Room:
 def show_help(reply: TextReply, rest: str) -> None:
     """List the commands, or describe one.
 
-    :param reply: to a client that need not have a nickname yet.
+    :param reply: the reply to a client, which may have no nickname yet.
     :param rest: the command's name; empty for the list.
     """
     if rest:

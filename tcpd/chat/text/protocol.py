@@ -21,7 +21,7 @@ from tcpd.wire.telnet import TelnetFilter
 class TextProtocol(ChatProtocol):
     """One connection of the text frontend.
 
-    :param factory: the service's.
+    :param factory: the factory of the service.
     """
 
     __slots__ = ("_telnet", "_texts")
@@ -50,7 +50,7 @@ class TextProtocol(ChatProtocol):
 class TextFactory(ChatFactory):
     """State that the connections of one text service share.
 
-    :param settings: the service's.
+    :param settings: the settings of the service.
     :param context: see :class:`tcpd.interfaces.IContext`.
     """
 

@@ -16,7 +16,7 @@ class TextServer:
     """One text service, as its clients use it.
 
     :ivar hub: the rooms.
-    :ivar format: of events.
+    :ivar format: the format of events.
     :ivar name: the server's name.
     :ivar count: increments a counter by name: ``messages``, ``private``, ``commands``,
         ``bad-lines``, ``dropped``.

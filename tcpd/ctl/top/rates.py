@@ -59,7 +59,7 @@ class Snapshot:
     """The content of the screen.
 
     :ivar at: the time of the later sample.
-    :ivar flow: of all services except internal ones.
+    :ivar flow: the flow of all services except internal ones.
     :ivar connections: those of the request; ``None`` without a request.
     :ivar total: how many connections match the request.
     """

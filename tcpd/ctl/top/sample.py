@@ -24,7 +24,7 @@ class Asking(Protocol):
 class Status:
     """The reply to ``STATUS json``. Texts are safe to print.
 
-    :ivar pid: with ``started`` it identifies a run of the daemon.
+    :ivar pid: the process id; with ``started`` it identifies a run of the daemon.
     :ivar unready: why new clients are not served; ``None`` if they are.
     :ivar uptime: seconds.
     :ivar memory: bytes; ``None`` if unknown.

@@ -53,7 +53,7 @@ def draw(
     """Draw the screen.
 
     :param view: the user's choices; its first row and its page size are set to fit.
-    :param history: for the sparklines.
+    :param history: the values of the sparklines.
     :param notice: a warning; empty for none.
     :param width: columns of the terminal.
     :param height: lines of the terminal.

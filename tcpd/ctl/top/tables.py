@@ -18,7 +18,7 @@ MOST_CONNECTIONS = 1000
 class Column:
     """A column.
 
-    :ivar heading: in capitals.
+    :ivar heading: the heading, in capitals.
     :ivar value: takes a row; returns its sort key: a number, a text, or ``None`` for unknown.
     :ivar show: takes a row; returns a text that is safe to print.
     :ivar width: the minimum, so that the table keeps its shape from sample to sample.
@@ -45,7 +45,7 @@ class Table:
     """A table.
 
     :ivar noun: the name of its rows, in plural.
-    :ivar columns: from the left.
+    :ivar columns: the columns, from the left.
     :ivar first: the index of the column that sorts it by default.
     :ivar rows: the rows of a snapshot.
     """

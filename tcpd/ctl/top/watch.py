@@ -53,7 +53,7 @@ class Watch:
     def draw(self, now: float, width: int, height: int) -> RenderableType:
         """Draw the screen.
 
-        :param now: by the clock of the samples.
+        :param now: seconds of the clock of the samples.
         """
         if self._latest is None:
             return ""

@@ -78,7 +78,8 @@ def _groups_by_name(uid: int, gid: int) -> list[int]:
 def may_operate(peer: Peer | None, group: str) -> bool:
     """Whether a peer is an operator.
 
-    :param peer: from :func:`peer_of`; for an unknown peer the mode of the file has to be enough.
+    :param peer: the result of :func:`peer_of`; for an unknown peer the mode of the file has to be
+        enough.
     :param group: ``[tcpd] control_group``; empty for the daemon's own group.
     """
     if peer is None or peer.uid in (0, os.geteuid()):

@@ -20,10 +20,10 @@ REFUSED = 550
 class CommandResult:
     """The result of a command, in both forms.
 
-    :ivar text: for people, one or more lines; or a function that makes it, if that takes long and
-        JSON does not need it.
-    :ivar data: for programs; its keys are documented and stable.
-    :ivar code: of the reply.
+    :ivar text: the result for people, one or more lines; or a function that makes it, if that takes
+        long and JSON does not need it.
+    :ivar data: the result for programs; its keys are documented and stable.
+    :ivar code: the code of the reply.
     """
 
     text: str | Callable[[], str]

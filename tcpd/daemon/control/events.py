@@ -26,7 +26,7 @@ def event_commands(followers: Followers) -> list[Command]:
 class Following(Stream):
     """The events that one operator sees. Those that it does not read in time are counted.
 
-    :param followers: the daemon's.
+    :param followers: the followers of the daemon's events.
     """
 
     def __init__(self, followers: Followers) -> None:

@@ -106,8 +106,8 @@ class ControlKind:
 class ControlFactory(LineFactory):
     """Makes the protocols of operators' connections.
 
-    :param context: of the service.
-    :param commands: of operators.
+    :param context: the context of the service.
+    :param commands: the commands of operators.
     :param group: the group whose members are operators; empty for the daemon's own group.
     """
 

@@ -31,7 +31,7 @@ class StatusCommands:
     :param components: those that live as long as the daemon.
     :param services: those that run.
     :param log: its level is shown.
-    :param status: of the daemon as a whole.
+    :param status: the status of the daemon as a whole.
     :param certificates: those in force.
     """
 

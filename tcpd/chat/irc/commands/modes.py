@@ -90,7 +90,7 @@ def _send_rest(reply: IrcReply, room: Room, request: _ModeRequest) -> None:
 class _ModeRequest:
     """Parsed parameters of MODE.
 
-    :ivar changes: in their order; only the last of a mode without argument.
+    :ivar changes: the changes in order; of a mode without argument only the last.
     :ivar lists: lists to send.
     :ivar unknown: letters of no mode.
     :ivar lacking: a mode was left out because its argument is missing.

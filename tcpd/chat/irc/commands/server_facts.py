@@ -25,7 +25,7 @@ def send_tokens(reply: IrcReply, words: Iterable[str]) -> None:
     "The server MUST group all RPL_ISUPPORT messages inside a draft/isupport batch when the batch
     and draft/extended-isupport capabilities are enabled."
 
-    :param words: from :mod:`tcpd.chat.irc.isupport`.
+    :param words: tokens of :mod:`tcpd.chat.irc.isupport`.
     """
     batch = {caps.EXTENDED_ISUPPORT, caps.BATCH} <= reply.caps
     sent = lines(words, reply.server.name, reply.client.name)

@@ -13,7 +13,8 @@ def wrapped(
 ) -> Iterator[bytes]:
     """Yield lines of a numeric with as many words as fit; none if there are no words.
 
-    :param words: for the last parameter; each fits a line. An empty word yields to other clients.
+    :param words: words of the last parameter; each fits a line. An empty word lets other clients
+        run.
     :param between: separator.
     """
     space = LINE_BYTES - len(reply.numeric_line(number, *params, text=""))
