@@ -85,15 +85,15 @@ class Daemon:
                 text=True,
                 env=environ,
             )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
         self.ports: dict[tuple[str, str], int] = {}
         try:
             self.wait_for(lambda line: "listening on" in line, listeners)
         except AssertionError:
             self.process.kill()
             self.process.wait(PATIENCE)
-            self._reader.join(PATIENCE)
+            self.reader.join(PATIENCE)
             assert self.process.stdout is not None
             self.process.stdout.close()
             raise
@@ -162,7 +162,7 @@ class Daemon:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         status = self.process.wait(PATIENCE)
-        self._reader.join(PATIENCE)
+        self.reader.join(PATIENCE)
         assert self.process.stdout is not None
         self.process.stdout.close()
         log = "\n".join(self.log)

@@ -109,7 +109,7 @@ class HeldLog(LocalLog):
         """Deliver the first of the held events."""
         super().append(self.queue.popleft())
 
-    def settle(self) -> None:
+    def deliver_all(self) -> None:
         """Deliver all held events."""
         while self.queue:
             self.deliver_next()

@@ -515,10 +515,10 @@ def test_state_changes_at_delivery() -> None:
     ann = chat.client()
     assert chat.hub.enter(ann, "ann", Profile()) is None
     assert ann.person is None
-    log.settle()
+    log.deliver_all()
     assert chat.hub.join(ann, "#tea") is None
     assert chat.hub.room("#tea") is None
-    log.settle()
+    log.deliver_all()
     assert list(ann.rooms) == ["#tea"]
 
 
@@ -527,7 +527,7 @@ def enter_all(chat: Chat, log: HeldLog, *nicks: str) -> list[RecordingClient]:
     clients = [chat.client() for _ in nicks]
     for client, nick in zip(clients, nicks, strict=True):
         assert chat.hub.enter(client, nick, Profile()) is None
-    log.settle()
+    log.deliver_all()
     return clients
 
 
@@ -539,7 +539,7 @@ def test_concurrent_joins_create_a_room_once() -> None:
     ann, bob = enter_all(chat, log, "ann", "bob")
     for client in (ann, bob):
         assert chat.hub.join(client, "#tea") is None
-    log.settle()
+    log.deliver_all()
     room = chat.hub.room("#tea")
     assert room is not None
     assert list(room.members) == [ann.who, bob.who]
@@ -553,7 +553,7 @@ def test_concurrent_joins_of_one_client_join_once() -> None:
     [ann] = enter_all(chat, log, "ann")
     for _ in range(2):
         assert chat.hub.join(ann, "#tea") is None
-    log.settle()
+    log.deliver_all()
     assert kinds(chat.all_events(ann)) == [Joined]
     room = chat.hub.room("#tea")
     assert room is not None
@@ -568,7 +568,7 @@ def test_concurrent_nick_changes_are_decided_in_log_order() -> None:
     replies = [RenamingReply(client) for client in (ann, bob)]
     for reply in replies:
         reply.rename(chat.hub, "zoe")
-    log.settle()
+    log.deliver_all()
     assert (ann.nick, bob.nick) == ("zoe", "bob")
     assert [reply.refusals for reply in replies] == [[], [Code.NICK_TAKEN]]
     assert all(reply.is_complete for reply in replies)
@@ -596,11 +596,11 @@ def test_sender_is_notified_if_a_message_sent_ahead_is_refused() -> None:
     ann, bob = enter_all(chat, log, "ann", "bob")
     for client in (ann, bob):
         chat.hub.join(client, "#tea")
-        log.settle()
+        log.deliver_all()
     chat.hub.kick(ann, "#tea", "bob")
     assert chat.hub.say(bob, "#tea", "too late") is None
     assert bob.ahead == 1
-    log.settle()
+    log.deliver_all()
     assert bob.ahead == 0
     [(event, why)] = bob.refusals
     assert isinstance(event, RoomMessage)
@@ -613,7 +613,7 @@ def test_requests_that_race_with_a_quit() -> None:
     ann, bob = enter_all(chat, log, "ann", "bob")
     for client in (ann, bob):
         chat.hub.join(client, "#tea")
-        log.settle()
+        log.deliver_all()
     chat.hub.leave(bob)
     for answer in (
         chat.hub.kick(ann, "#tea", "bob"),
@@ -621,7 +621,7 @@ def test_requests_that_race_with_a_quit() -> None:
         chat.hub.send_private(ann, "bob", "psst"),
     ):
         assert answer is None
-    log.settle()
+    log.deliver_all()
     assert chat.hub.people_count == 1
     assert kinds(chat.all_events(ann)) == [Joined, Joined, Quit]
     assert enter_all(chat, log, "bob", "zoe")
@@ -633,7 +633,7 @@ def test_leaving_while_entering() -> None:
     ann = chat.client()
     chat.hub.enter(ann, "ann", Profile())
     chat.hub.leave(ann)
-    log.settle()
+    log.deliver_all()
     assert chat.hub.people_count == 0
 
 

@@ -103,7 +103,7 @@ def two_clients(
     return chat, ann, bob
 
 
-def settle(chat: IrcChat, *clients: IrcTestClient) -> list[bytes]:
+def output_of(chat: IrcChat, *clients: IrcTestClient) -> list[bytes]:
     """Run turns until no more output comes. Return the output of each client."""
     received = [b""] * len(clients)
     while True:
@@ -140,7 +140,7 @@ def test_any_lines_get_well_formed_replies(
     dan = chat.text_client("dan")
     dan.type("/join #c")
     ann.protocol.dataReceived(b"".join(line + b"\r\n" for line in lines))
-    for data in settle(chat, ann, bob):
+    for data in output_of(chat, ann, bob):
         assert_well_formed(data)
     dan.screen()
     assert bob.numerics("PING x")[-1] == "PONG"
@@ -152,7 +152,7 @@ def test_any_lines_before_registration(lines: list[bytes]) -> None:
     chat = IrcChat(ping=0.0)
     client = chat.irc_client()
     client.protocol.dataReceived(b"".join(line + b"\r\n" for line in lines))
-    assert_well_formed(settle(chat, client)[0])
+    assert_well_formed(output_of(chat, client)[0])
     client.lose()
     assert chat.irc.server.unregistered == 0
 
@@ -171,7 +171,7 @@ def test_splitting_of_the_stream_does_not_matter(
     stream = b"".join(line + end for line in lines)
     chat, ann, bob = two_clients(wanted)
     ann.protocol.dataReceived(stream)
-    whole = settle(chat, ann, bob)
+    whole = output_of(chat, ann, bob)
     chat, ann, bob = two_clients(wanted)
     at = 0
     pieces = []
@@ -182,7 +182,7 @@ def test_splitting_of_the_stream_does_not_matter(
     received = [b"", b""]
     for piece in pieces:
         ann.protocol.dataReceived(piece)
-        received = [a + b for a, b in zip(received, settle(chat, ann, bob), strict=True)]
+        received = [a + b for a, b in zip(received, output_of(chat, ann, bob), strict=True)]
     assert received == whole
 
 
@@ -218,14 +218,14 @@ def test_pong_follows_all_earlier_output(line: str, seen: str) -> None:
     # bob has received it in the same turn
     assert seen in [command(each) for each in bob.transport.value().decode().split("\r\n")[:-1]]
     bob.lines()
-    assert settle(chat, ann, bob) == [b"", b""]
+    assert output_of(chat, ann, bob) == [b"", b""]
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_command_is_answered_before_pong(name: str) -> None:
     chat, ann, bob = two_clients(frozenset(caps.CAPABILITIES))
     ann.protocol.dataReceived(f"{name} #c bob x\r\nPING last\r\n".encode())
-    received, _ = settle(chat, ann, bob)
+    received, _ = output_of(chat, ann, bob)
     lines = received.decode().split("\r\n")[:-1]
     if name in ("QUIT", "SQUIT"):
         assert command(lines[-1]) == "ERROR"
@@ -239,7 +239,7 @@ def test_long_reply_is_sent_before_pong() -> None:
         chat.irc_client(f"n{number:025}", joined="#c")
     ann = chat.irc_client("ann")
     ann.protocol.dataReceived(b"JOIN #c\r\nPING x\r\n")
-    received, *_ = settle(chat, ann)
+    received, *_ = output_of(chat, ann)
     numbers = [command(line) for line in received.decode().split("\r\n")[:-1]]
     assert numbers[-2:] == ["366", "PONG"]
     assert numbers.count("353") > 40
@@ -257,7 +257,7 @@ def test_pong_follows_a_broadcast_of_several_turns(
     others = [chat.irc_client(f"n{number}", joined="#c") for number in range(50)]
     person = chat.text_client("bob")
     person.type("/join #c")
-    settle(chat, ann, *others)
+    output_of(chat, ann, *others)
     person.screen()
     written: list[tuple[object, bytes]] = []
     for who in (ann, person, *others):
@@ -279,7 +279,7 @@ def test_no_line_is_taken_while_the_flush_queue_is_crowded(text: bool) -> None:
     else:
         ann = chat.irc_client("ann", joined="#c")
     bob = chat.irc_client("bob", joined="#c")
-    settle(chat, bob)
+    output_of(chat, bob)
     outbox = bob.session.outbox
     outbox.put_broadcast(b"x" * outbox.half)
     assert not outbox.refuses(outbox.size + 1)

@@ -55,21 +55,21 @@ class Scene:
         self.cid.send("AWAY :out")
         self.dan = self.chat.text_client("dan")
         self.dan.type("/join #tea")
-        self.settle()
+        self.output()
 
     def send(self, lines: Iterable[str]) -> tuple[bytes, ...]:
         """Send lines as ann in one packet. Return the output of each client: ann first, dan
         last."""
         self.ann.protocol.dataReceived(_packet(lines))
-        return self.settle()
+        return self.output()
 
     def send_and_close(self, lines: Iterable[str]) -> tuple[bytes, ...]:
         """The same, then close ann's sending side."""
         self.ann.protocol.dataReceived(_packet(lines))
         self.ann.protocol.readConnectionLost()
-        return self.settle()
+        return self.output()
 
-    def settle(self) -> tuple[bytes, ...]:
+    def output(self) -> tuple[bytes, ...]:
         """Run turns until no more output comes. Return the output of each client."""
         everybody = (self.ann.read, self.bob.read, self.cid.read, self.dan.raw)
         sent = [b""] * len(everybody)
@@ -256,7 +256,7 @@ def type_lines(kind: str, seed: int, lines: Sequence[str]) -> tuple[bytes, ...]:
     """Send lines as dan in one packet. Return the output of each client: dan last."""
     scene = Scene(kind, seed, ("extended-join", "setname"))
     scene.dan.send(_packet(lines))
-    return scene.settle()
+    return scene.output()
 
 
 def screen(lines: Sequence[str]) -> list[str]:

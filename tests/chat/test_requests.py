@@ -43,7 +43,7 @@ def test_requests_made_by_a_callback_run_in_order() -> None:
     chat = Chat(log)
     ann = chat.client()
     chat.hub.enter(ann, "ann", Profile())
-    log.settle()
+    log.deliver_all()
     asking, hub = RecordingReply(ann), chat.hub
 
     def more() -> None:
@@ -54,7 +54,7 @@ def test_requests_made_by_a_callback_run_in_order() -> None:
     asking.ask("second", hub.join, "#a", then=more)
     asking.ask("last", hub.join, "#d")
     asking.reply.end()
-    log.settle()
+    log.deliver_all()
     assert asking.answered == ["first", "second", "third", "fourth", "last"]
     assert asking.reply.is_complete
 
@@ -69,13 +69,13 @@ def test_verb_that_raises_later_does_not_stop_the_request(logged_failures: Any) 
     chat = Chat(log)
     ann = chat.client()
     chat.hub.enter(ann, "ann", Profile())
-    log.settle()
+    log.deliver_all()
     asking = RecordingReply(ann)
     asking.ask("first", chat.hub.join, "#a")
     asking.ask("broken", broken)
     asking.ask("last", chat.hub.join, "#b")
     asking.reply.end()
-    log.settle()
+    log.deliver_all()
     logged_failures.expect("a bug")
     assert asking.answered == ["first", "last"]
     assert asking.reply.is_complete
@@ -89,11 +89,11 @@ def test_request_whose_callback_raises_completes(logged_failures: Any) -> None:
     chat = Chat(log)
     ann = chat.client()
     chat.hub.enter(ann, "ann", Profile())
-    log.settle()
+    log.deliver_all()
     asking = RecordingReply(ann)
     asking.ask("first", chat.hub.join, "#a", then=broken)
     asking.reply.end()
-    log.settle()
+    log.deliver_all()
     logged_failures.expect("a bug")
     assert asking.reply.is_complete
 
@@ -108,7 +108,7 @@ def test_request_completes_if_rendering_raises(
     chat = Chat(log)
     ann = chat.client()
     chat.hub.enter(ann, "ann", Profile())
-    log.settle()
+    log.deliver_all()
     asking = RecordingReply(ann)
     asking.ask("first", chat.hub.join, "#a")
     asking.ask("second", chat.hub.join, "#b")
@@ -117,7 +117,7 @@ def test_request_completes_if_rendering_raises(
         patch.setattr(chat.hub.fanout, "send", broken)
         log.deliver_next()
     logged_failures.expect("a bug")
-    log.settle()
+    log.deliver_all()
     assert asking.answered == ["second"]
     assert asking.reply.is_complete
 
@@ -190,7 +190,7 @@ def test_refusal_of_a_message_sent_ahead_keeps_its_place() -> None:
     log, (ann, bob) = clients_on_held_log("ann", "bob")
     ann.protocol.dataReceived(b"KICK #tea bob\r\n")
     bob.protocol.dataReceived(b"PRIVMSG #tea :one\r\nPRIVMSG #pot :two\r\n")
-    log.settle()
+    log.deliver_all()
     assert bob.numerics() == ["KICK", "404", "PRIVMSG"]
 
 

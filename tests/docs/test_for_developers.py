@@ -36,11 +36,9 @@ def test_each_directory_of_tests_is_described() -> None:
     assert directories <= set(_quoted("tests/README.rst"))
 
 
-def test_named_packages_exist() -> None:
-    packages = {text for text in _quoted("tests/README.rst") if re.fullmatch(r"tcpd\.\w+", text)}
-    assert packages
-    for name in packages:
-        assert (ROOT / name.replace(".", "/") / "__init__.py").exists(), name
+def test_each_package_is_in_the_table_of_directories() -> None:
+    named = {text for text in _quoted("tests/README.rst") if re.fullmatch(r"tcpd\.\w+", text)}
+    assert named == {f"tcpd.{path.parent.name}" for path in ROOT.glob("tcpd/*/__init__.py")}
 
 
 def test_each_shared_module_is_described() -> None:

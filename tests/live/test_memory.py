@@ -82,7 +82,7 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
     finally:
         made.process.kill()
         made.process.wait(PATIENCE)
-        made._reader.join(PATIENCE)
+        made.reader.join(PATIENCE)
         assert made.process.stdout is not None
         made.process.stdout.close()
 
@@ -184,7 +184,7 @@ def test_a_limit_of_memory_wedges_nothing(tmp_path: Path, reactor: list[str], ro
     finally:
         process.kill()
         process.wait(PATIENCE)
-        daemon._reader.join(PATIENCE)
+        daemon.reader.join(PATIENCE)
         assert process.stdout is not None
         process.stdout.close()
 

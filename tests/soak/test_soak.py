@@ -311,7 +311,7 @@ class Soak:
         assert reloaded.returncode == 0, reloaded.stdout + reloaded.stderr
         self._udp.close()
 
-    def settle(self) -> None:
+    def wait_for_ends(self) -> None:
         """Wait until the daemon has no open connection."""
         end = time.monotonic() + PATIENCE
         while (left := self._open()) and time.monotonic() < end:
@@ -351,14 +351,14 @@ def soaked(daemon: Daemon) -> str:
     soak = Soak(daemon, SEED)
     begun = time.monotonic()
     soak.check()
-    soak.settle()
+    soak.wait_for_ends()
     open_before = descriptors(daemon)
     soak.run(round(INPUTS * WARM))
-    soak.settle()
+    soak.wait_for_ends()
     warm = resident(daemon)
     soak.run(INPUTS - soak.counts.total())
     soak.check()
-    soak.settle()
+    soak.wait_for_ends()
     grown = resident(daemon) - warm
     counts = ", ".join(f"{name} {count:,}" for name, count in soak.counts.most_common())
     soak.close()
