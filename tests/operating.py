@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from daemon.harness import Harness, settings
+from daemon.harness import DaemonHarness, settings
 from twisted.internet.address import UNIXAddress
 from twisted.internet.testing import StringTransport
 
@@ -33,7 +33,7 @@ class OperatorTransport(StringTransport):
         return self._handle
 
 
-class OperatedDaemon(Harness):
+class OperatedDaemon(DaemonHarness):
     """A running daemon with operators.
 
     :param text: its configuration; set :attr:`text` to change what a reload reads.
@@ -62,12 +62,12 @@ class OperatedDaemon(Harness):
         factory: ControlFactory = kind.make_factory(None, context)
         return factory
 
-    def operator(self, beside: Operator | None = None) -> Operator:
+    def operator(self, beside: OperatorConnection | None = None) -> OperatorConnection:
         """Connect an operator, by the factory of another or by a new one."""
-        return Operator(self, beside and beside.factory)
+        return OperatorConnection(self, beside and beside.factory)
 
 
-class Operator:
+class OperatorConnection:
     """An operator's connection to the control protocol."""
 
     def __init__(self, daemon: OperatedDaemon, factory: ControlFactory | None = None) -> None:

@@ -1,8 +1,18 @@
-"""Closes reactors that a test has made and not run."""
+"""Reactors: one in memory without threads; and a close of those that a test has not run."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+from twisted.internet.testing import MemoryReactorClock
+
+
+class ThreadlessReactor(MemoryReactorClock):
+    """Runs calls from threads and signal handlers at once."""
+
+    def callFromThread(self, call: Callable[..., Any], *arguments: Any, **named: Any) -> None:
+        call(*arguments, **named)
 
 
 def close(reactor: Any) -> None:

@@ -110,7 +110,7 @@ class TlsEnd:
         self._connection.close()
 
 
-class FarSide:
+class AcceptedFarSide:
     """A server to forward to, whose connections the test accepts.
 
     :param pki: the directory of its certificate; ``None`` for plain TCP.

@@ -152,7 +152,7 @@ def ss(client: str) -> dict[str, str]:
     return {"cc": algorithm, **{name: value for name, colon, value in pairs if colon}}
 
 
-class Wire:
+class VethPair:
     """A veth pair: the server's end in this network namespace, the client's in a new one.
 
     :ivar here: name of the server's interface.

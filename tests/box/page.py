@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from boxes import Box
-from docs.commands import Command, Page, difference
+from docs.commands import Page, PageCommand, difference
 
 INSTALL = Page("docs/howto/install.rst")
 LOGS = Page("docs/howto/logs.rst")
@@ -41,7 +41,7 @@ INLINE = [
 USER, CHECKOUT = "ann", "/home/ann/tcpd"
 
 
-def run_in(box: Box, *commands: Command) -> None:
+def run_in(box: Box, *commands: PageCommand) -> None:
     """Run commands in the checkout, each as the user of its prompt.
 
     :raise AssertionError: if a command fails, or its output differs from the page.

@@ -22,17 +22,17 @@ MINUTE = 60
 
 
 @dataclass(frozen=True)
-class Room(RoomFacts):
+class ListedRoom(RoomFacts):
     users: int = 1
     created: float = NOW
     topic_time: float | None = None
 
 
 ROOMS = (
-    Room("#tea", 3, NOW - 90 * MINUTE, NOW - 30 * MINUTE),
-    Room("#Teatime", 5, NOW - 30 * MINUTE),
-    Room("#coffee", 4, NOW - 60 * MINUTE, NOW - 60 * MINUTE),
-    Room("#éte", 1, NOW - 1, NOW - 1),
+    ListedRoom("#tea", 3, NOW - 90 * MINUTE, NOW - 30 * MINUTE),
+    ListedRoom("#Teatime", 5, NOW - 30 * MINUTE),
+    ListedRoom("#coffee", 4, NOW - 60 * MINUTE, NOW - 60 * MINUTE),
+    ListedRoom("#éte", 1, NOW - 1, NOW - 1),
 )
 
 

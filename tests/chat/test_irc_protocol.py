@@ -27,7 +27,7 @@ class ClientOn(IrcTestClient):
         self.protocol.makeConnection(transport)  # type: ignore[arg-type]
 
 
-class Proxy:
+class ProxyHeader:
     def __init__(self, ssl: object) -> None:
         self.ssl = ssl
 
@@ -61,8 +61,8 @@ def test_host_is_the_address_from_the_connection_layer(address: str | None, host
         ("192.0.2.1", {}, False),
         ("192.0.2.1", {"tls": True}, True),
         (None, {}, True),
-        ("192.0.2.1", {"proxy": Proxy(None)}, False),
-        ("192.0.2.1", {"proxy": Proxy(object())}, True),
+        ("192.0.2.1", {"proxy": ProxyHeader(None)}, False),
+        ("192.0.2.1", {"proxy": ProxyHeader(object())}, True),
     ],
 )
 def test_secure_connections(address: str | None, more: dict[str, Any], secure: bool) -> None:

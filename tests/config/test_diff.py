@@ -14,7 +14,7 @@ from tcpd.config.values import TEXT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WordSettings:
+class KindSettings:
     """Settings of a kind."""
 
     word: str = option(TEXT, "hi", "What to say.")
@@ -22,7 +22,7 @@ class WordSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RoomSettings:
+class SectionSettings:
     """Settings of a section."""
 
     colour: str = option(TEXT, "blue", "How it looks.")
@@ -30,20 +30,20 @@ class RoomSettings:
 
 
 @dataclass(frozen=True)
-class Kind:
+class DiffKind:
     name: str
     summary: str = "Says a word."
-    settings: type = WordSettings
+    settings: type = KindSettings
     words: Set[str] = frozenset()
     sample_listen: str | None = None
 
 
 @dataclass(frozen=True)
-class SharingKind(Kind):
-    sections: Mapping[str, type] = field(default_factory=lambda: {"house": RoomSettings})
+class SharingKind(DiffKind):
+    sections: Mapping[str, type] = field(default_factory=lambda: {"house": SectionSettings})
 
 
-KINDS = {"word": Kind("word"), "other": Kind("other")}
+KINDS = {"word": DiffKind("word"), "other": DiffKind("other")}
 
 BASE = "[service:a]\nprotocol = word\nlisten = *:1\n"
 
@@ -51,7 +51,7 @@ BASE = "[service:a]\nprotocol = word\nlisten = *:1\n"
 def made(text: str) -> Settings:
     document, errors = ini.read("x.ini", text)
     assert not errors
-    return build(document, KINDS, {"room": RoomSettings})
+    return build(document, KINDS, {"room": SectionSettings})
 
 
 def between(old: str, new: str) -> Difference:
@@ -99,7 +99,7 @@ def test_changes_that_require_a_restart() -> None:
     difference = between(BASE, BASE + "[room]\ncolour = red\nsize = small\n")
     assert difference.sections == {"room": ("colour",)}
     assert difference.restart == (("room", "size"),)
-    assert difference.settings.sections["room"] == RoomSettings(colour="red", size="big")
+    assert difference.settings.sections["room"] == SectionSettings(colour="red", size="big")
     again = diff(difference.settings, made(BASE + "[room]\ncolour = red\nsize = small\n"))
     assert again.restart == (("room", "size"),), "it is reported until the restart"
     assert not again.sections
@@ -108,7 +108,7 @@ def test_changes_that_require_a_restart() -> None:
 def test_declared_section_changes_its_services() -> None:
     """IKind.sections: a reload hands the new values to the services of the kind."""
 
-    kinds = {"word": SharingKind("word"), "other": Kind("other")}
+    kinds = {"word": SharingKind("word"), "other": DiffKind("other")}
 
     def of(text: str) -> Settings:
         document, _ = ini.read("x.ini", text)
@@ -120,5 +120,5 @@ def test_declared_section_changes_its_services() -> None:
     assert difference.changed == (only(sections=("[house] colour",)),)
     assert diff(of(BASE), of(BASE + "[house]\nsize = small\n")).restart == (("house", "size"),)
     other = of(BASE.replace("= word", "= other"))
-    assert diff(other, red).settings.sections["house"] == RoomSettings(colour="red")
+    assert diff(other, red).settings.sections["house"] == SectionSettings(colour="red")
     assert "house" not in diff(red, other).settings.sections

@@ -25,10 +25,10 @@ from tcpd.ops.figures import Figures
 KINDS = Kinds([])
 
 
-class Port:
-    """A port of :class:`Reactor`."""
+class MemoryPort:
+    """A port of :class:`DaemonReactor`."""
 
-    def __init__(self, reactor: Reactor, factory: Any, address: tuple[str, str, int]) -> None:
+    def __init__(self, reactor: DaemonReactor, factory: Any, address: tuple[str, str, int]) -> None:
         self.reactor = reactor
         self.factory = factory
         self.address = address
@@ -40,14 +40,14 @@ class Port:
         del self.reactor.ports[self.address]
 
 
-class Reactor(MemoryReactorClock):
+class DaemonReactor(MemoryReactorClock):
     """Opens each port only once."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.ports: dict[tuple[str, str, int], Port] = {}
+        self.ports: dict[tuple[str, str, int], MemoryPort] = {}
 
-    def open_port(self, kind: str, number: int, factory: Any, interface: str) -> Port:
+    def open_port(self, kind: str, number: int, factory: Any, interface: str) -> MemoryPort:
         address = (kind, interface, number)
         taken = (
             Address(host, port)
@@ -56,7 +56,7 @@ class Reactor(MemoryReactorClock):
         )
         if any(overlap(each, Address(interface, number)) for each in taken):
             raise CannotListenError(interface, number, OSError(98, "Address already in use"))
-        port = self.ports[address] = Port(self, factory, address)
+        port = self.ports[address] = MemoryPort(self, factory, address)
         return port
 
     def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> Any:
@@ -85,7 +85,7 @@ def figures(daemon: Daemon) -> Figures:
     return read_figures(kind.sources)
 
 
-class Harness:
+class DaemonHarness:
     """A running daemon."""
 
     def __init__(
@@ -100,7 +100,7 @@ class Harness:
     ) -> None:
         self.directory = directory
         self.kinds = kinds
-        self.reactor = Reactor()
+        self.reactor = DaemonReactor()
         self.daemon = make_daemon(
             settings(text, directory, kinds), kinds, self.reactor, wall_clock, **more
         )

@@ -22,7 +22,7 @@ from tcpd.api import (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shared:
+class SharedSection:
     """``[shared]``: the section of these kinds."""
 
     word: str = option(TEXT, "hello", "What they say first.")
@@ -30,7 +30,7 @@ class Shared:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class SharingSettings:
     """One key."""
 
     udp_rate: Rate | None = option(RATE, None)
@@ -41,7 +41,7 @@ class SayingFactory(Factory):
 
     noisy = False
 
-    def __init__(self, settings: Settings, context: IContext) -> None:
+    def __init__(self, settings: SharingSettings, context: IContext) -> None:
         if context.sections["shared"].word == "wrong":
             raise SettingError("listen", "the shared word is wrong")
         self.context = context
@@ -55,7 +55,7 @@ class SayingFactory(Factory):
 class PatientFactory(SayingFactory):
     """A factory that a reload reconfigures."""
 
-    def reconfigure(self, settings: Settings) -> None:
+    def reconfigure(self, settings: SharingSettings) -> None:
         self.reconfigured += 1
 
 
@@ -79,17 +79,17 @@ class SayingKind:
     name: str
     factory: Any
     summary: str = "Says a word."
-    settings: type = Settings
-    sections = {"shared": Shared}
+    settings: type = SharingSettings
+    sections = {"shared": SharedSection}
     words = frozenset({"udp"})
     idle: float = 0.0
     sample_listen: Any = None
 
-    def make_factory(self, settings: Settings, context: IContext) -> SayingFactory:
+    def make_factory(self, settings: SharingSettings, context: IContext) -> SayingFactory:
         made: SayingFactory = self.factory(settings, context)
         return made
 
-    def make_responder(self, settings: Settings, context: IContext) -> Any:
+    def make_responder(self, settings: SharingSettings, context: IContext) -> Any:
         return lambda data: context.sections["shared"].word.encode()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import certificates
 import pytest
-from daemon.harness import KINDS, Harness, Reactor, figures, settings
+from daemon.harness import KINDS, DaemonHarness, DaemonReactor, figures, settings
 from twisted.logger import LogEvent, globalLogPublisher
 
 from tcpd.config.files import Unreadable
@@ -31,7 +31,7 @@ listen = 127.0.0.1:1 tls=main
 """
 
 
-class CertificateHarness(Harness):
+class CertificateHarness(DaemonHarness):
     """A daemon with a certificate, not started, and a test's clock."""
 
     def __init__(self, directory: Path, text: str = TEXT, days: float = 90) -> None:
@@ -259,7 +259,9 @@ def test_key_readable_by_others_is_logged(
 def test_check_warns_of_the_expiry(tmp_path: Path) -> None:
     harness = CertificateHarness(tmp_path, days=30.5)
     harness.made.key_file.chmod(0o600)
-    [line] = make_daemon(settings(TEXT, tmp_path), KINDS, Reactor(), lambda: harness.now).remarks()
+    [line] = make_daemon(
+        settings(TEXT, tmp_path), KINDS, DaemonReactor(), lambda: harness.now
+    ).remarks()
     until = harness.made.certificate.not_valid_after_utc.strftime("%Y-%m-%d")
     assert line == (
         f"[tls:main] {tmp_path}/localhost.pem (ECDSA: localhost) until {until}, 30 days left"

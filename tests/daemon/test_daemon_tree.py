@@ -8,7 +8,7 @@ from typing import Any
 
 import certificates
 import pytest
-from daemon.harness import Reactor
+from daemon.harness import DaemonReactor
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import LogEvent, globalLogPublisher
 
@@ -33,7 +33,7 @@ def composed(text: str, reactor: Any = None, directory: Path = Path("/etc")) -> 
 
 
 def test_listeners_open_before_privileges_are_dropped() -> None:
-    reactor = Reactor()
+    reactor = DaemonReactor()
     daemon = composed(
         "[service:a]\nprotocol = echo\nlisten =\n  127.0.0.1:7\n  [::1]:7\n  unix:/run/a\n"
         "  127.0.0.1:7 udp\n[service:b]\nprotocol = line\nlisten = 127.0.0.1:8\n",

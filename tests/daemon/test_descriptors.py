@@ -37,7 +37,7 @@ def test_descriptors_needed_for_all_connections(text: str, needed: int) -> None:
     assert needed_descriptors(settings, kinds) == needed + 256
 
 
-class Limits:
+class ProcessLimits:
     """Fake limits of the process."""
 
     def __init__(self, soft: int, hard: int) -> None:
@@ -70,7 +70,7 @@ INFINITE = resource.RLIM_INFINITY
 def test_soft_limit_is_raised_up_to_the_hard_limit(
     monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, after: int, warned: bool
 ) -> None:
-    limits: Any = Limits(soft, hard)
+    limits: Any = ProcessLimits(soft, hard)
     monkeypatch.setattr(resource, "getrlimit", limits.get)
     monkeypatch.setattr(resource, "setrlimit", limits.set)
     warning = raise_descriptor_limit(5000)

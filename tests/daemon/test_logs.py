@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from reactors import ThreadlessReactor
 from twisted.application.service import Application, MultiService
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.logger import ILogObserver, Logger
@@ -69,17 +70,10 @@ def rotate_signal() -> Iterator[None]:
     signal.signal(signal.SIGUSR1, before)
 
 
-class Reactor(MemoryReactorClock):
-    """Runs calls from signal handlers immediately."""
-
-    def callFromThread(self, function: Any, *args: Any, **kwargs: Any) -> None:
-        function(*args, **kwargs)
-
-
 def log_of(form: str, twistd: dict[str, Any], threshold: Threshold | None = None) -> Logger | None:
     """Install a log as twistd does; ``None`` if there is none."""
     application: Any = Application("tcpd")
-    Logs(form, 1 << 20, threshold or Threshold(), twistd, Reactor()).install(application)
+    Logs(form, 1 << 20, threshold or Threshold(), twistd, ThreadlessReactor()).install(application)
     observer = application.getComponent(ILogObserver, None)
     return None if observer is None else Logger("test", observer=observer)
 
@@ -203,7 +197,7 @@ def test_device_or_pipe_is_not_rotated(tmp_path: Path) -> None:
 def test_moved_log_file_is_reopened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("logs").mkdir()
-    opened = Logs("text", 0, Threshold(), {"logfile": "logs/tcpd.log"}, Reactor())
+    opened = Logs("text", 0, Threshold(), {"logfile": "logs/tcpd.log"}, ThreadlessReactor())
     file = opened.open(sys.stdout)
     monkeypatch.chdir("/")  # as a background daemon does
     assert file.write_line("one")
@@ -220,7 +214,9 @@ def test_moved_log_file_is_reopened(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_failed_reopening_keeps_the_old_log_file(tmp_path: Path) -> None:
-    opened = Logs("text", 0, Threshold(), {"logfile": str(tmp_path / "logs/x")}, Reactor())
+    opened = Logs(
+        "text", 0, Threshold(), {"logfile": str(tmp_path / "logs/x")}, ThreadlessReactor()
+    )
     (tmp_path / "logs").mkdir()
     file = opened.open(sys.stdout)
     (tmp_path / "logs").rename(tmp_path / "moved")
@@ -233,7 +229,7 @@ def test_failed_reopening_keeps_the_old_log_file(tmp_path: Path) -> None:
 def test_standard_output_is_not_reopened() -> None:
     for twistd in ({"nodaemon": True}, {"syslog": True}):
         with pytest.raises(LogFault, match="does not go to a file"):
-            Logs("text", 0, Threshold(), twistd, Reactor()).reopen()
+            Logs("text", 0, Threshold(), twistd, ThreadlessReactor()).reopen()
 
 
 def test_logger_option_takes_precedence() -> None:
@@ -246,9 +242,9 @@ def test_observer_of_an_application_is_kept() -> None:
 
     application: Any = Application("tcpd")
     application.setComponent(ILogObserver, mine)
-    Logs("json", 0, Threshold(), {"nodaemon": True}, Reactor()).install(application)
+    Logs("json", 0, Threshold(), {"nodaemon": True}, ThreadlessReactor()).install(application)
     assert application.getComponent(ILogObserver) is mine
-    Logs("json", 0, Threshold(), {"nodaemon": True}, Reactor()).install(MultiService())
+    Logs("json", 0, Threshold(), {"nodaemon": True}, ThreadlessReactor()).install(MultiService())
 
 
 def test_log_level_applies_to_the_installed_log(capsys: pytest.CaptureFixture[str]) -> None:
@@ -303,7 +299,7 @@ def test_text_log_without_a_journal(
 # --- events of the daemon ---
 
 
-class Harness:
+class FollowedLog:
     """A running daemon with a follower."""
 
     def __init__(self, text: str) -> None:
@@ -329,7 +325,7 @@ class Harness:
 
 
 def test_start_and_stop_are_logged_with_each_listener() -> None:
-    harness = Harness(ONE.replace("listen =", "listen =\n  [::1]:7\n "))
+    harness = FollowedLog(ONE.replace("listen =", "listen =\n  [::1]:7\n "))
     assert [line["message"].partition(",")[0] for line in harness.lines] == [
         "service echo: listening on [::1]:7",
         "service echo: listening on 127.0.0.1:7",
@@ -342,16 +338,16 @@ def test_start_and_stop_are_logged_with_each_listener() -> None:
 
 
 def test_follower_gets_no_events_after_the_stop() -> None:
-    harness = Harness(ONE)
+    harness = FollowedLog(ONE)
     harness.daemon.stopService()
     harness.new_ids()
-    Harness(ONE).daemon.stopService()
+    FollowedLog(ONE).daemon.stopService()
     assert harness.new_ids() == []
 
 
 @pytest.mark.parametrize("access_log", ["yes", "no"])
 def test_access_log_is_opt_in(access_log: str) -> None:
-    harness = Harness(f"[policy:default]\naccess_log = {access_log}\n{ONE}")
+    harness = FollowedLog(f"[policy:default]\naccess_log = {access_log}\n{ONE}")
     protocol, _ = harness.connect()
     harness.new_ids()
     harness.reactor.advance(1.5)
@@ -380,7 +376,7 @@ def test_access_log_is_opt_in(access_log: str) -> None:
 
 
 def test_reload_switches_the_access_log_of_open_connections() -> None:
-    harness = Harness(ONE)
+    harness = FollowedLog(ONE)
     protocol, _ = harness.connect()
     harness.daemon.configuration.reconfigure(settings(f"[policy:default]\naccess_log = yes\n{ONE}"))
     harness.new_ids()
@@ -390,7 +386,7 @@ def test_reload_switches_the_access_log_of_open_connections() -> None:
 
 
 def test_log_level_can_be_changed_at_run_time() -> None:
-    harness = Harness("[tcpd]\nlog_level = warn\n" + ONE)
+    harness = FollowedLog("[tcpd]\nlog_level = warn\n" + ONE)
     daemon = harness.daemon
     assert daemon.log.level == "warn"
     harness.new_ids()
@@ -407,7 +403,7 @@ def test_log_level_can_be_changed_at_run_time() -> None:
 
 
 def test_log_format_requires_a_restart() -> None:
-    harness = Harness(ONE)
+    harness = FollowedLog(ONE)
     assert harness.daemon.configuration.reconfigure(settings("[tcpd]\nlog = json\n" + ONE)) == [
         "tcpd: log needs a restart"
     ]

@@ -8,7 +8,7 @@ from typing import Any
 
 import certificates
 import pytest
-from daemon.harness import Harness, figures, service, settings
+from daemon.harness import DaemonHarness, figures, service, settings
 from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
@@ -23,7 +23,7 @@ from tcpd.policy.reasons import Refusal
 SITE = "[metrics]\nlisten = 127.0.0.1:9\n"
 
 
-def ask(harness: Harness, path: str, method: str = "GET") -> str:
+def ask(harness: DaemonHarness, path: str, method: str = "GET") -> str:
     """Request a page, and close the connection."""
     connection, transport = harness.connect(9)
     connection.dataReceived(f"{method} {path} HTTP/1.1\r\nConnection: close\r\n\r\n".encode())
@@ -34,7 +34,7 @@ def ask(harness: Harness, path: str, method: str = "GET") -> str:
 
 
 def test_site_is_off_by_default() -> None:
-    assert Harness(service("a", "1")).open == {"tcp 127.0.0.1:1"}
+    assert DaemonHarness(service("a", "1")).open == {"tcp 127.0.0.1:1"}
 
 
 def test_built_in_sample_has_a_site_on_loopback() -> None:
@@ -43,7 +43,7 @@ def test_built_in_sample_has_a_site_on_loopback() -> None:
 
 
 def test_pages_of_the_site() -> None:
-    harness = Harness(service("a", "1") + SITE)
+    harness = DaemonHarness(service("a", "1") + SITE)
     assert ask(harness, "/healthz").endswith("\r\n\r\nok\n")
     assert ask(harness, "/readyz").endswith("\r\n\r\nready\n")
     response = ask(harness, "/metrics")
@@ -54,7 +54,7 @@ def test_pages_of_the_site() -> None:
 
 
 def test_ready_page() -> None:
-    harness = Harness(service("a", "1", "chargen") + SITE, start=False)
+    harness = DaemonHarness(service("a", "1", "chargen") + SITE, start=False)
     harness.daemon.privilegedStartService()
     response = ask(harness, "/readyz")
     assert response.startswith("HTTP/1.1 503 ")
@@ -78,7 +78,7 @@ def test_ready_page() -> None:
 
 
 def test_open_connection_of_the_site_does_not_delay_a_stop() -> None:
-    harness = Harness(service("a", "1") + SITE)
+    harness = DaemonHarness(service("a", "1") + SITE)
     connection, transport = harness.connect(9)
     transport.abortConnection = lambda: connection.connectionLost(  # type: ignore[method-assign]
         Failure(ConnectionDone())
@@ -91,7 +91,7 @@ def test_open_connection_of_the_site_does_not_delay_a_stop() -> None:
 
 
 def test_reload_opens_moves_and_closes_the_site() -> None:
-    harness = Harness(service("a", "1"))
+    harness = DaemonHarness(service("a", "1"))
     assert harness.reload(service("a", "1") + SITE) == ["service metrics: added"]
     assert harness.open == {"tcp 127.0.0.1:1", "tcp 127.0.0.1:9"}
     assert harness.reload(service("a", "1") + SITE.replace(":9", ":8")) == [
@@ -106,7 +106,7 @@ def test_reload_opens_moves_and_closes_the_site() -> None:
 
 
 def test_unavailable_port_of_the_site_changes_nothing() -> None:
-    harness = Harness(service("a", "1"))
+    harness = DaemonHarness(service("a", "1"))
     harness.reactor.ports["tcp", "127.0.0.1", 9] = harness.reactor.ports["tcp", "127.0.0.1", 1]
     with pytest.raises(ListenError, match=r"service metrics cannot listen on 127\.0\.0\.1:9"):
         harness.reload(service("a", "1, 2") + SITE)
@@ -115,7 +115,7 @@ def test_unavailable_port_of_the_site_changes_nothing() -> None:
 
 def test_site_with_tls_and_a_policy(tmp_path: Path) -> None:
     certificates.make(tmp_path, "one")
-    harness = Harness(
+    harness = DaemonHarness(
         service("a", "1")
         + "[tls:t]\ncertificate = one.pem\nkey = one-key.pem\n[policy:p]\nallow = 10.0.0.0/8\n"
         + "[metrics]\nlisten = 127.0.0.1:9 tls=t\npolicy = p\n",
@@ -128,7 +128,7 @@ def test_site_with_tls_and_a_policy(tmp_path: Path) -> None:
 
 def test_site_is_not_in_the_directory_and_has_its_own_limit() -> None:
     """An operator must be able to connect when the daemon is full."""
-    harness = Harness("[tcpd]\nconnections = 1\n" + service("a", "1") + SITE)
+    harness = DaemonHarness("[tcpd]\nconnections = 1\n" + service("a", "1") + SITE)
     assert [entry.name for entry in harness.services.directory()] == ["a"]
     harness.connect(1)
     _, refused = harness.connect(1)
@@ -146,7 +146,7 @@ PEER: Any = StringTransport().getPeer()
 
 
 def test_removed_service_is_exposed_while_it_drains() -> None:
-    harness = Harness(service("a", "1") + SITE)
+    harness = DaemonHarness(service("a", "1") + SITE)
     connection, _ = harness.connect(1)
     harness.reload(service("b", "2") + SITE)
     assert figures(harness.daemon).services["a"].open == 1

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import certificates
 import pytest
-from daemon.harness import Harness, Port, service
+from daemon.harness import DaemonHarness, MemoryPort, service
 from twisted.internet.error import CannotListenError, ConnectionDone
 from twisted.python.failure import Failure
 
@@ -16,14 +16,14 @@ from tcpd.policy.reasons import End
 
 
 def test_equal_configuration_changes_nothing() -> None:
-    harness = Harness(service("a", "1"))
+    harness = DaemonHarness(service("a", "1"))
     port = dict(harness.reactor.ports)
     assert harness.reload(service("a", "1")) == []
     assert harness.reactor.ports == port
 
 
 def test_service_is_added_and_removed() -> None:
-    harness = Harness(service("a", "1"))
+    harness = DaemonHarness(service("a", "1"))
     connection, transport = harness.connect(1)
     transport.clear()
     report = harness.reload(service("b", "2"))
@@ -37,7 +37,7 @@ def test_service_is_added_and_removed() -> None:
 
 
 def test_stop_waits_for_removed_services() -> None:
-    harness = Harness(service("a", "1"))
+    harness = DaemonHarness(service("a", "1"))
     connection, _ = harness.connect(1)
     harness.reload(service("b", "2"))
     stopped = harness.daemon.stopService()
@@ -47,7 +47,7 @@ def test_stop_waits_for_removed_services() -> None:
 
 
 def test_listeners_change_without_disconnects() -> None:
-    harness = Harness(service("a", "1, 2"))
+    harness = DaemonHarness(service("a", "1, 2"))
     kept = harness.reactor.ports["tcp", "127.0.0.1", 2]
     connections = [harness.connect(1), harness.connect(2)]
     report = harness.reload(service("a", "2, 3"))
@@ -62,7 +62,7 @@ def test_listeners_change_without_disconnects() -> None:
 
 
 def test_new_options_apply_to_new_connections() -> None:
-    harness = Harness(service("a", "1", more="max_line = 64"))
+    harness = DaemonHarness(service("a", "1", more="max_line = 64"))
     old, old_transport = harness.connect(1)
     assert harness.reload(service("a", "1", more="max_line = 128")) == [
         "service a: max_line swapped"
@@ -75,7 +75,7 @@ def test_new_options_apply_to_new_connections() -> None:
 
 
 def test_new_policy_applies_to_open_connections() -> None:
-    harness = Harness(service("a", "1"))
+    harness = DaemonHarness(service("a", "1"))
     _, transport = harness.connect(1)
     assert harness.reload(service("a", "1") + "[policy:default]\nidle = 8s\nper_address = 1\n") == [
         "service a: policy swapped"
@@ -88,7 +88,7 @@ def test_new_policy_applies_to_open_connections() -> None:
 
 
 def test_changed_protocol_keeps_the_port() -> None:
-    harness = Harness(service("a", "1"))
+    harness = DaemonHarness(service("a", "1"))
     port = harness.reactor.ports["tcp", "127.0.0.1", 1]
     _, transport = harness.connect(1)
     transport.clear()
@@ -102,7 +102,7 @@ def test_changed_protocol_keeps_the_port() -> None:
 
 
 def test_port_moves_between_services_without_closing() -> None:
-    harness = Harness(service("a", "1, 2") + service("b", "3", "echo"))
+    harness = DaemonHarness(service("a", "1, 2") + service("b", "3", "echo"))
     ports = dict(harness.reactor.ports)
     harness.reload(service("a", "1") + service("b", "2, 3", "echo"))
     assert harness.reactor.ports == ports
@@ -112,14 +112,14 @@ def test_port_moves_between_services_without_closing() -> None:
 
 
 def test_renamed_service_keeps_its_port() -> None:
-    harness = Harness(service("a", "1"))
+    harness = DaemonHarness(service("a", "1"))
     ports = dict(harness.reactor.ports)
     harness.reload(service("b", "1"))
     assert harness.reactor.ports == ports
 
 
 def test_new_options_apply_to_datagrams() -> None:
-    harness = Harness(service("a", "1 udp", "echo", "udp_rate = none"))
+    harness = DaemonHarness(service("a", "1 udp", "echo", "udp_rate = none"))
     port = harness.reactor.ports["udp", "127.0.0.1", 1]
     harness.reload(service("a", "1 udp", "echo", "udp_rate = 1/s burst 1"))
     assert harness.reactor.ports["udp", "127.0.0.1", 1] is port
@@ -132,7 +132,7 @@ def test_new_options_apply_to_datagrams() -> None:
 def test_changed_options_keep_connections(protocol: str) -> None:
     """For protocols with long connections."""
     more = {"line": "max_line = 128", "chat": "rate = none", "discard": ""}
-    harness = Harness(service("a", "1", protocol))
+    harness = DaemonHarness(service("a", "1", protocol))
     _, transport = harness.connect(1)
     option = more.get(protocol, "udp_rate = none")
     report = harness.reload(service("a", "1", protocol, option))
@@ -141,7 +141,7 @@ def test_changed_options_keep_connections(protocol: str) -> None:
 
 
 def test_changed_sections_and_keys_that_require_a_restart() -> None:
-    harness = Harness(service("a", "1"))
+    harness = DaemonHarness(service("a", "1"))
     report = harness.reload(
         "[tcpd]\nconnections = 7\ndrain = 3s\nserver_name = other\n[chat]\noutbox = 32KiB\n"
         + service("a", "1")
@@ -160,9 +160,9 @@ def test_changed_sections_and_keys_that_require_a_restart() -> None:
 
 
 def test_unavailable_port_changes_nothing() -> None:
-    harness = Harness(service("a", "1"))
+    harness = DaemonHarness(service("a", "1"))
     _, transport = harness.connect(1)
-    harness.reactor.ports["tcp", "127.0.0.1", 9] = Port(harness.reactor, None, ("x", "y", 9))
+    harness.reactor.ports["tcp", "127.0.0.1", 9] = MemoryPort(harness.reactor, None, ("x", "y", 9))
     before = dict(harness.reactor.ports)
     with pytest.raises(ListenError, match=r"service b cannot listen on 127\.0\.0\.1:9: Address"):
         harness.reload(
@@ -181,7 +181,7 @@ def at(*listeners: str) -> str:
 
 
 def test_address_is_widened_and_narrowed() -> None:
-    harness = Harness(at("127.0.0.1:1"))
+    harness = DaemonHarness(at("127.0.0.1:1"))
     assert harness.reload(at("0.0.0.0:1")) == [
         "service a: stopped listening on 127.0.0.1:1",
         "service a: listening on 0.0.0.0:1",
@@ -195,7 +195,7 @@ def test_port_is_kept_if_its_replacement_needs_root(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Without root a port below 1024 cannot be opened again, so it is kept open."""
-    harness = Harness(at("127.0.0.1:1"))
+    harness = DaemonHarness(at("127.0.0.1:1"))
     before = dict(harness.reactor.ports)
 
     def refuse(*_: object) -> None:
@@ -213,7 +213,7 @@ def test_port_that_cannot_be_reopened_is_logged(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Another process may bind the address while it is free."""
-    harness = Harness(at("127.0.0.1:1", "127.0.0.1:3"))
+    harness = DaemonHarness(at("127.0.0.1:1", "127.0.0.1:3"))
     opens = harness.reactor.open_port
 
     def snatch(kind: str, number: int, factory: object, interface: str) -> object:
@@ -240,7 +240,7 @@ def test_port_that_cannot_be_reopened_is_logged(
 def test_unusable_file_changes_nothing(tmp_path: Path) -> None:
     certificates.make(tmp_path, "one")
     tls = "[tls:t]\ncertificate = one.pem\nkey = one-key.pem\n"
-    harness = Harness(service("a", "1 tls=t") + service("q", "2", "qotd") + tls, tmp_path)
+    harness = DaemonHarness(service("a", "1 tls=t") + service("q", "2", "qotd") + tls, tmp_path)
     in_use = harness.daemon.components.certificates.in_use
     pairs = in_use["t"].pairs
     (tmp_path / "one.pem").write_text("broken")
@@ -260,7 +260,7 @@ def test_files_of_options_are_reread(tmp_path: Path) -> None:
     motd = tmp_path / "motd.txt"
     motd.write_text("tea")
     same = service("i", "1", "irc", f"motd = {motd}")
-    harness = Harness(same, tmp_path)
+    harness = DaemonHarness(same, tmp_path)
     factory = harness.services.units["i"].layer.factory
     assert harness.reload(same) == []
     motd.write_text("coffee")
@@ -276,7 +276,7 @@ def test_files_of_options_are_reread(tmp_path: Path) -> None:
 
 def test_new_tls_section_and_its_listener(tmp_path: Path) -> None:
     certificates.make(tmp_path, "one")
-    harness = Harness(service("a", "1"), tmp_path)
+    harness = DaemonHarness(service("a", "1"), tmp_path)
     report = harness.reload(
         service("a", "1 tls=t") + "[tls:t]\ncertificate = one.pem\nkey = one-key.pem\n"
     )
@@ -288,7 +288,7 @@ def test_new_tls_section_and_its_listener(tmp_path: Path) -> None:
 
 
 def test_many_reloads_do_not_leak() -> None:
-    harness = Harness(service("a", "1"))
+    harness = DaemonHarness(service("a", "1"))
     connection, transport = harness.connect(1)
     texts = [
         service("a", "1, 2"),

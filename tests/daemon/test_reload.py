@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 import pytest
-from daemon.harness import Harness, service, settings
+from daemon.harness import DaemonHarness, service, settings
 
 from tcpd.daemon.reload import Reloader
 
@@ -22,13 +22,13 @@ def signals() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-def reloader_of(harness: Harness) -> Reloader:
+def reloader_of(harness: DaemonHarness) -> Reloader:
     (reloader,) = (child for child in harness.daemon if isinstance(child, Reloader))
     return reloader
 
 
 def test_reload_during_a_stop_opens_nothing(logged_failures: object) -> None:
-    harness = Harness(service("a", "1"), read=lambda: settings(service("a", "1, 2")))
+    harness = DaemonHarness(service("a", "1"), read=lambda: settings(service("a", "1, 2")))
     reloader = reloader_of(harness)
     assert reloader.reload().ok
     assert harness.open == {"tcp 127.0.0.1:1", "tcp 127.0.0.1:2"}
@@ -41,7 +41,9 @@ def test_reload_during_a_stop_opens_nothing(logged_failures: object) -> None:
 
 def test_sighup_during_the_start_is_handled() -> None:
     """The default action of SIGHUP terminates the process (signal(7))."""
-    harness = Harness(service("a", "1"), read=lambda: settings(service("a", "1")), start=False)
+    harness = DaemonHarness(
+        service("a", "1"), read=lambda: settings(service("a", "1")), start=False
+    )
     harness.daemon.privilegedStartService()
     handler: Any = signal.getsignal(signal.SIGHUP)
     assert handler.__self__ is reloader_of(harness)
@@ -49,7 +51,7 @@ def test_sighup_during_the_start_is_handled() -> None:
 
 def test_service_may_request_a_reload() -> None:
     """In a later turn, as the reload may replace the service."""
-    harness = Harness(service("a", "1"), read=lambda: settings(service("a", "1, 2")))
+    harness = DaemonHarness(service("a", "1"), read=lambda: settings(service("a", "1, 2")))
     results: list[tuple[bool, Sequence[str]]] = []
     harness.services.contexts["a"].reload(lambda ok, lines: results.append((ok, lines)))
     assert results == []
@@ -65,7 +67,7 @@ def test_service_gets_the_result_of_a_failed_reload() -> None:
     def broken() -> NoReturn:
         raise RuntimeError("a bug")
 
-    harness = Harness(service("a", "1"), read=broken)
+    harness = DaemonHarness(service("a", "1"), read=broken)
     results: list[tuple[bool, Sequence[str]]] = []
     harness.services.contexts["a"].reload(lambda ok, lines: results.append((ok, lines)))
     with pytest.raises(RuntimeError, match="a bug"):

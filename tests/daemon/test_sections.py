@@ -6,7 +6,7 @@ from importlib.metadata import EntryPoint
 from typing import Any
 
 import pytest
-from daemon.harness import Harness, service
+from daemon.harness import DaemonHarness, service
 
 from tcpd.config.errors import ConfigError
 from tcpd.daemon.registry import GROUP, KindError, Kinds
@@ -17,7 +17,7 @@ KINDS = Kinds(
 BOTH = service("r", "1", "restarted") + service("p", "2", "patient")
 
 
-class SectionHarness(Harness):
+class SectionHarness(DaemonHarness):
     """A running daemon with these kinds."""
 
     def __init__(self, text: str) -> None:
@@ -93,8 +93,8 @@ def test_section_is_added_and_removed_with_its_services() -> None:
 
 @pytest.mark.parametrize("title", ["tls", "service", "Shared", "a:b", ""])
 def test_invalid_section_title_is_rejected(title: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from daemon.sharing import SayingKind, Shared
+    from daemon.sharing import SayingKind, SharedSection
 
-    monkeypatch.setattr(SayingKind, "sections", {title: Shared})
+    monkeypatch.setattr(SayingKind, "sections", {title: SharedSection})
     with pytest.raises(KindError, match=f"its section '{title}' needs another title"):
         Kinds([EntryPoint("patient", "daemon.sharing:patient", GROUP)])["patient"]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import reactors
 from conftest import LoggedFailures
-from daemon.harness import Harness, service
+from daemon.harness import DaemonHarness, service
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.error import ConnectionDone
@@ -40,7 +40,7 @@ def signals() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-class Bed:
+class StoppingProcess:
     """A process that stops, and the calls to it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, pidfile: str = "") -> None:
@@ -107,7 +107,7 @@ def test_each_signal_has_its_effect(
     """ "The second SIGTERM ends everything at once"; the third ends the process as it is."""
     pidfile = tmp_path / "pid"
     pidfile.write_text("1")
-    bed = Bed(monkeypatch, str(pidfile))
+    bed = StoppingProcess(monkeypatch, str(pidfile))
     for each in NUMBERS[:2]:
         signal.signal(each, lambda number, frame: bed.done.append(("reactor", number)))
     bed.signals.startService()
@@ -125,9 +125,9 @@ def test_each_signal_has_its_effect(
 
 
 @pytest.fixture
-def starting(monkeypatch: pytest.MonkeyPatch) -> Bed:
+def starting(monkeypatch: pytest.MonkeyPatch) -> StoppingProcess:
     """A daemon that opens its ports; the reactor does not run yet."""
-    bed = Bed(monkeypatch)
+    bed = StoppingProcess(monkeypatch)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     bed.runs = False
@@ -137,7 +137,7 @@ def starting(monkeypatch: pytest.MonkeyPatch) -> Bed:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_during_the_start_waits_for_the_reactor(
-    starting: Bed, number: signal.Signals
+    starting: StoppingProcess, number: signal.Signals
 ) -> None:
     """ "During the start the first one waits for the reactor": Ctrl-C gives no traceback, and
     SIGTERM from a supervisor that knows the daemon is ready leaves no pidfile."""
@@ -152,7 +152,7 @@ def test_signal_during_the_start_waits_for_the_reactor(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_while_handlers_are_installed_is_counted(
-    starting: Bed, number: signal.Signals
+    starting: StoppingProcess, number: signal.Signals
 ) -> None:
     """It waits in the kernel. "A signal may be blocked, which means that it will not be delivered
     until it is later unblocked" (signal(7))."""
@@ -164,7 +164,7 @@ def test_signal_while_handlers_are_installed_is_counted(
     assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & {signal.SIGTERM, signal.SIGINT}
 
 
-def test_second_signal_ends_a_hanging_start(starting: Bed) -> None:
+def test_second_signal_ends_a_hanging_start(starting: StoppingProcess) -> None:
     """ "the second ends the process as it is" """
     signal.raise_signal(signal.SIGTERM)
     assert starting.done == []
@@ -174,7 +174,7 @@ def test_second_signal_ends_a_hanging_start(starting: Bed) -> None:
 
 def test_process_exits_if_the_abort_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     """A third signal is not necessary."""
-    bed = Bed(monkeypatch)
+    bed = StoppingProcess(monkeypatch)
     signal.signal(signal.SIGTERM, lambda number, frame: None)
     bed.signals.startService()
     signal.raise_signal(signal.SIGTERM)
@@ -187,7 +187,7 @@ def test_signal_that_fails_is_handled_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Fault: SIGTERM was ignored if logging it failed for lack of memory."""
-    bed = Bed(monkeypatch)
+    bed = StoppingProcess(monkeypatch)
     fails = iter([True, False])
 
     def poor(number: int, frame: object) -> None:
@@ -212,7 +212,7 @@ def test_fatal_error_exits_with_a_sentence_and_a_status(
     """ "The process ends with a sentence and a status, so that its supervisor restarts it." """
     pidfile = tmp_path / "pid"
     pidfile.write_text("1")
-    bed = Bed(monkeypatch, str(pidfile))
+    bed = StoppingProcess(monkeypatch, str(pidfile))
     bed.signals.check()
     bed.signals.startService()
     assert bed.exhausted == bed.signals.exit_with_error
@@ -234,7 +234,7 @@ def test_fatal_error_exits_with_a_sentence_and_a_status(
 
 def test_ignored_signals_stay_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     """nohup(1), and shells for background jobs."""
-    bed = Bed(monkeypatch)
+    bed = StoppingProcess(monkeypatch)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     bed.signals.privilegedStartService()
     signal.raise_signal(signal.SIGINT)
@@ -266,7 +266,7 @@ class Slow:
 
 @pytest.mark.parametrize("early", [True, False], ids=["before it begins", "while it waits"])
 def test_abort_ends_programs_of_services(early: bool) -> None:
-    harness = Harness(service("a", "1"))
+    harness = DaemonHarness(service("a", "1"))
     layer = harness.services.units["a"].layer
     slow: Any = Slow(layer.factory)
     layer.factory = slow
@@ -282,7 +282,7 @@ def test_abort_ends_programs_of_services(early: bool) -> None:
 
 
 def test_stop_waits_for_all_services_though_one_fails(logged_failures: LoggedFailures) -> None:
-    harness = Harness(service("a", "1") + service("b", "2"))
+    harness = DaemonHarness(service("a", "1") + service("b", "2"))
     failing, waiting = harness.services.units["a"], harness.services.units["b"]
     last: Deferred[None] = Deferred()
 
@@ -298,7 +298,7 @@ def test_stop_waits_for_all_services_though_one_fails(logged_failures: LoggedFai
     assert len(ends) == 1
 
 
-class Shared(Service):
+class SlowSharedService(Service):
     """A service that frontends use, with a slow stop."""
 
     def __init__(self, name: str, calls: list[str]) -> None:
@@ -327,8 +327,8 @@ def test_shared_services_start_first_and_stop_last() -> None:
     """ "They start before the frontends, in this order, and stop after them, in the reverse order"
     (make_daemon). The daemon's own services stop last: operators watch the others until then."""
     calls: list[str] = []
-    shared = [Shared("store", calls), Shared("chat", calls)]
-    harness = Harness(service("a", "1") + METRICS, shared_services=shared)
+    shared = [SlowSharedService("store", calls), SlowSharedService("chat", calls)]
+    harness = DaemonHarness(service("a", "1") + METRICS, shared_services=shared)
     assert calls == [
         *("store prepares", "chat prepares"),
         *("store starts, frontends 0", "chat starts, frontends 0"),
@@ -353,8 +353,8 @@ def test_shared_services_start_first_and_stop_last() -> None:
 def test_second_signal_does_not_abort_shared_services() -> None:
     """It finishes its writes; only the exit is faster."""
     calls: list[str] = []
-    shared = Shared("store", calls)
-    harness = Harness(service("a", "1"), shared_services=[shared])
+    shared = SlowSharedService("store", calls)
+    harness = DaemonHarness(service("a", "1"), shared_services=[shared])
     ends: list[object] = []
     harness.daemon.stopService().addCallback(ends.append)
     harness.daemon.cut()
@@ -368,8 +368,8 @@ def test_shared_service_that_fails_to_stop_is_logged(
     logged_failures: LoggedFailures,
 ) -> None:
     calls: list[str] = []
-    shared = [Shared("store", calls), Shared("chat", calls)]
-    harness = Harness(service("a", "1") + METRICS, shared_services=shared)
+    shared = [SlowSharedService("store", calls), SlowSharedService("chat", calls)]
+    harness = DaemonHarness(service("a", "1") + METRICS, shared_services=shared)
     ends: list[object] = []
     harness.daemon.stopService().addCallback(ends.append)
     shared[1].stopped.errback(ValueError("disk full"))
@@ -384,7 +384,7 @@ def test_stop_waits_until_bans_are_written(
     how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The exit does not wait for the writing thread, as a disk may hang."""
-    harness = Harness(
+    harness = DaemonHarness(
         f"[tcpd]\ndrain = 20s\ncontrol = none\nstate = {tmp_path}\n" + service("a", "1"),
         environment=StartupEnvironment({}, os.getuid()),
     )

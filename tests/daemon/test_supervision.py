@@ -14,7 +14,7 @@ from twisted.internet.task import Clock
 from tcpd.daemon.supervision import EXTENSION, INTERVAL, Load, Supervision
 
 
-class Harness:
+class SupervisionHarness:
     """A manager's socket, and the supervision that notifies it."""
 
     def __init__(self, path: Path) -> None:
@@ -40,13 +40,13 @@ class Harness:
 
 
 @pytest.fixture
-def harness(tmp_path: Path) -> Iterator[Harness]:
-    made = Harness(tmp_path / "notify")
+def harness(tmp_path: Path) -> Iterator[SupervisionHarness]:
+    made = SupervisionHarness(tmp_path / "notify")
     yield made
     made.socket.close()
 
 
-def test_ready_notification_has_a_status(harness: Harness) -> None:
+def test_ready_notification_has_a_status(harness: SupervisionHarness) -> None:
     harness.supervision().ready()
     assert harness.read() == {
         "READY": "1",
@@ -54,7 +54,7 @@ def test_ready_notification_has_a_status(harness: Harness) -> None:
     }
 
 
-def test_changed_status_is_sent(harness: Harness) -> None:
+def test_changed_status_is_sent(harness: SupervisionHarness) -> None:
     harness.supervision().ready()
     harness.read()
     harness.clock.advance(INTERVAL)
@@ -69,7 +69,7 @@ def test_changed_status_is_sent(harness: Harness) -> None:
     assert harness.read() == {}
 
 
-def test_watchdog_is_notified_at_half_its_timeout(harness: Harness) -> None:
+def test_watchdog_is_notified_at_half_its_timeout(harness: SupervisionHarness) -> None:
     harness.supervision(WATCHDOG_USEC="3000000", WATCHDOG_PID=str(os.getpid())).ready()
     assert harness.read()["WATCHDOG"] == "1"
     for _ in range(5):
@@ -79,7 +79,7 @@ def test_watchdog_is_notified_at_half_its_timeout(harness: Harness) -> None:
         assert harness.read() == {"WATCHDOG": "1"}
 
 
-def test_stuck_reactor_does_not_notify_the_watchdog(harness: Harness) -> None:
+def test_stuck_reactor_does_not_notify_the_watchdog(harness: SupervisionHarness) -> None:
     """Its clock advances, but it calls no timers."""
     harness.supervision(WATCHDOG_USEC="3000000").ready()
     harness.read()
@@ -87,14 +87,14 @@ def test_stuck_reactor_does_not_notify_the_watchdog(harness: Harness) -> None:
     assert harness.read() == {}
 
 
-def test_watchdog_of_another_process_is_ignored(harness: Harness) -> None:
+def test_watchdog_of_another_process_is_ignored(harness: SupervisionHarness) -> None:
     harness.supervision(WATCHDOG_USEC="3000000", WATCHDOG_PID="1").ready()
     assert "WATCHDOG" not in harness.read()
     harness.clock.advance(INTERVAL)
     assert harness.read() == {}
 
 
-def test_stop_extends_its_timeout_while_draining(harness: Harness) -> None:
+def test_stop_extends_its_timeout_while_draining(harness: SupervisionHarness) -> None:
     supervision = harness.supervision(WATCHDOG_USEC="60000000")
     harness.load = replace(harness.load, connections=2)
     supervision.ready()
@@ -121,7 +121,7 @@ def test_stop_extends_its_timeout_while_draining(harness: Harness) -> None:
     assert harness.clock.getDelayedCalls() == []
 
 
-def test_status_is_sent_again_after_a_failure(harness: Harness) -> None:
+def test_status_is_sent_again_after_a_failure(harness: SupervisionHarness) -> None:
     supervision = harness.supervision()
     supervision.ready()
     harness.read()

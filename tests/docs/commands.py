@@ -53,7 +53,7 @@ _NO_COMMANDS = {"ini", "python", "text", "yaml", "toml", "json"}
 
 
 @dataclass(frozen=True)
-class Command:
+class PageCommand:
     """A command of a page.
 
     :ivar prompt: ``$`` or ``#``.
@@ -95,10 +95,10 @@ class Block:
     stops: bool
 
     @cached_property
-    def commands(self) -> list[Command]:
+    def commands(self) -> list[PageCommand]:
         """Its commands, in order."""
         if self.is_command:
-            return [Command("$", self.text.strip(), (), self.line)]
+            return [PageCommand("$", self.text.strip(), (), self.line)]
         if self.language in _NO_COMMANDS or self.file or self.screen:
             return []
         if self.text[:2] not in ("$ ", "# "):
@@ -106,12 +106,14 @@ class Block:
         pieces = re.split(rf"^(?={re.escape(self.text[:2])})", self.text, flags=re.M)
         return list(self._commands(pieces[1:], self.line))
 
-    def _commands(self, pieces: Sequence[str], line: int) -> Iterator[Command]:
+    def _commands(self, pieces: Sequence[str], line: int) -> Iterator[PageCommand]:
         for piece in pieces:
             found = re.match(r"([$#]) ((?:.*\\\n)*.*)(?:\n|\Z)", piece)
             assert found
             text = re.sub(r"\\\n\s*", "", found[2]).strip()
-            yield Command(found[1], text, tuple(piece[found.end() :].rstrip().splitlines()), line)
+            yield PageCommand(
+                found[1], text, tuple(piece[found.end() :].rstrip().splitlines()), line
+            )
             line += piece.count("\n")
 
 
@@ -131,7 +133,7 @@ class Page:
         return list(self._blocks(self.text.splitlines()))
 
     @property
-    def commands(self) -> list[Command]:
+    def commands(self) -> list[PageCommand]:
         """All its commands, in order."""
         return [command for block in self.blocks for command in block.commands]
 
@@ -152,7 +154,7 @@ class Page:
         paragraphs = (" ".join(each.split()) for each in self.text.split("\n\n"))
         return any(all(word in each for word in words) for each in paragraphs)
 
-    def section(self, title: str) -> list[Command]:
+    def section(self, title: str) -> list[PageCommand]:
         """Return the commands below a title.
 
         :raise AssertionError: if there is no such title.

@@ -9,7 +9,7 @@ import re
 import textwrap
 from dataclasses import replace
 
-from docs.commands import Command, Page
+from docs.commands import Page, PageCommand
 from docs.sandbox import CHECKOUT
 
 #: Where commands are run instead of in a sandbox.
@@ -246,7 +246,7 @@ SETUPS: dict[str, str] = {
 }
 
 
-def place_of(page: Page, command: Command) -> str:
+def place_of(page: Page, command: PageCommand) -> str:
     """Return where a command is run instead of in a sandbox, or ``""``."""
     for name, pattern, place, _ in ELSEWHERE:
         if name == page.name and re.fullmatch(pattern, command.text):
@@ -278,7 +278,7 @@ def installs(name: str) -> bool:
     return any(row[0] == name and INSTALL in row for row in rows)
 
 
-def typed_for(page: Page, command: Command, with_pip: bool = False) -> Command | None:
+def typed_for(page: Page, command: PageCommand, with_pip: bool = False) -> PageCommand | None:
     """Return the command to run in a sandbox, with its output; ``None`` if it is run elsewhere.
 
     :param with_pip: in a sandbox where pip installs tcpd.

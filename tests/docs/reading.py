@@ -9,8 +9,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from docs.commands import Command, Page, difference, masked
-from docs.sandbox import CHECKOUT, PATIENCE, Program, Sandbox, Shell
+from docs.commands import Page, PageCommand, difference, masked
+from docs.sandbox import CHECKOUT, PATIENCE, RunningProgram, Sandbox, Shell
 
 #: User by prompt.
 USERS = {"$": "ann", "#": "root"}
@@ -117,13 +117,13 @@ class ScreenSession:
         self._do("kill-server")
 
 
-class Conversation:
+class ShownConversation:
     """An interactive client: lines typed and lines received.
 
     It runs in a thread, as two clients in a room wait for each other.
     """
 
-    def __init__(self, program: Program, command: Command) -> None:
+    def __init__(self, program: RunningProgram, command: PageCommand) -> None:
         self._program = program
         self._command = command
         self._failure = ""
@@ -178,7 +178,7 @@ class Conversation:
         self._program.stop(signal.SIGTERM)
 
 
-def assert_shows(program: Program, shown: tuple[str, ...]) -> None:
+def assert_shows(program: RunningProgram, shown: tuple[str, ...]) -> None:
     """Wait until a program has printed these lines, in their order."""
     number = 0
     for line in shown:
@@ -202,11 +202,13 @@ class Reader:
     :param typed: returns the command to run for a command of the page; ``None`` to skip it.
     """
 
-    def __init__(self, sandbox: Sandbox, typed: Callable[[Command], Command | None]) -> None:
+    def __init__(
+        self, sandbox: Sandbox, typed: Callable[[PageCommand], PageCommand | None]
+    ) -> None:
         self._sandbox = sandbox
         self._typed = typed
-        self._programs: list[tuple[Program, tuple[str, ...]]] = []
-        self._conversations: list[Conversation | ScreenSession] = []
+        self._programs: list[tuple[RunningProgram, tuple[str, ...]]] = []
+        self._conversations: list[ShownConversation | ScreenSession] = []
         self._screens: dict[str, ScreenSession] = {}
         self._log: Callable[[], list[str]] = list
 
@@ -238,7 +240,7 @@ class Reader:
         user = USERS["#" if path.startswith("/") and not path.startswith("/tmp/") else "$"]
         self._sandbox.write(path, text, user)
 
-    def _type(self, shown: Command) -> None:
+    def _type(self, shown: PageCommand) -> None:
         command = self._typed(shown)
         if command is None:
             return
@@ -254,7 +256,7 @@ class Reader:
         elif _PERSISTENT.fullmatch(text):
             self._start(text, user, command.shown)
         elif _CONVERSATION.fullmatch(text):
-            conversation = Conversation(self._sandbox.start(text, user), command)
+            conversation = ShownConversation(self._sandbox.start(text, user), command)
             self._conversations.append(conversation)
             conversation.waits.wait(PATIENCE)
         else:
@@ -271,7 +273,7 @@ class Reader:
             self._conversations.append(screen)
         self._screens[program].follow(shown)
 
-    def _answer(self, command: Command, user: str) -> None:
+    def _answer(self, command: PageCommand, user: str) -> None:
         """Run a command that prompts on a terminal."""
         script = f"script -qfec {shlex.quote(command.text)} /dev/null"
         program = self._sandbox.start(script, user)
@@ -282,7 +284,7 @@ class Reader:
         wrong = difference(command.shown, program.lines)
         assert not wrong, f"{command}\n{wrong}"
 
-    def _run(self, command: Command, user: str) -> None:
+    def _run(self, command: PageCommand, user: str) -> None:
         text = command.text
         stopping = re.fullmatch(r"kill \$\(cat (\S+)\)", text)
         if stopping:

@@ -120,7 +120,7 @@ def _mounted() -> list[str]:
     )
 
 
-class Program:
+class RunningProgram:
     """A program that keeps running: a daemon, or an interactive program.
 
     :ivar lines: its output.
@@ -308,7 +308,7 @@ class Sandbox:
         self._environment = {**os.environ, "SANDBOX_PATH": programs}
         self._shells: dict[str, Shell] = {}
         self._opened: list[Shell] = []
-        self._programs: list[Program] = []
+        self._programs: list[RunningProgram] = []
 
     def _enter(self, user: str, *command: str) -> list[str]:
         return [str(TOOL), "enter", self._pid, user, *command]
@@ -336,10 +336,10 @@ class Sandbox:
         assert status == 0, f"{command}\n{printed}"
         return printed
 
-    def start(self, command: str, user: str = USER) -> Program:
+    def start(self, command: str, user: str = USER) -> RunningProgram:
         """Start a program in the directory of the user's shell."""
         script = f"cd {shlex.quote(self.shell(user).directory)}; exec {command}"
-        program = Program(self._enter(user, "bash", "-c", script), self._environment)
+        program = RunningProgram(self._enter(user, "bash", "-c", script), self._environment)
         self._programs.append(program)
         return program
 

@@ -80,7 +80,7 @@ class Commands:
         self.all = (wait, nap, now, fail_, failed, busy, stubborn)
 
 
-class Line:
+class LineHarness:
     """A protocol on a transport."""
 
     def __init__(
@@ -122,7 +122,7 @@ def test_replies_to_a_chunk_are_one_write() -> None:
             self.writes += 1
             super().write(data)
 
-    line = Line(Counting())
+    line = LineHarness(Counting())
     before = line.transport.writes
     assert line.say(b"PING a\nTIME\nECHO x\x01\nPIGN\n" * 100).count(b"\r\n") == 400
     assert line.transport.writes == before + 1
@@ -131,7 +131,7 @@ def test_replies_to_a_chunk_are_one_write() -> None:
 def test_reading_pauses_while_a_command_is_pending() -> None:
     """ "While a command runs, the server stops reading from its client; received requests
     wait." """
-    line = Line()
+    line = LineHarness()
     assert line.say(b"PING 1\nWAIT\nPING 2\nPI") == b"250 PONG 1\r\n"
     assert not line.reads
     assert line.say(b"NG 3\n") == b""  # on its way already
@@ -141,7 +141,7 @@ def test_reading_pauses_while_a_command_is_pending() -> None:
 
 
 def test_coroutine_command() -> None:
-    line = Line()
+    line = LineHarness()
     assert line.say(b"NAP 5\nPING\n") == b""
     line.context.clock.advance(5)
     assert line.read() == b"250 slept\r\n250 PONG\r\n"
@@ -149,7 +149,7 @@ def test_coroutine_command() -> None:
 
 
 def test_many_fired_deferreds_do_not_recurse() -> None:
-    line = Line()
+    line = LineHarness()
     said = line.say(b"NOW x\n" * 5000 + b"PING\n")
     assert said == b"250 now x\r\n" * 5000 + b"250 PONG\r\n"
     assert line.reads
@@ -158,7 +158,7 @@ def test_many_fired_deferreds_do_not_recurse() -> None:
 
 def test_failures_are_logged_with_the_reference(logged_failures: Any) -> None:
     """ "the server's log has the same reference with the cause" """
-    line = Line()
+    line = LineHarness()
     said = line.say(b"FAIL\nFAILED\nPING\n").decode().splitlines()
     assert said[2] == "250 PONG"
     [first] = logged_failures.expect("nothing to share")
@@ -172,12 +172,12 @@ def test_failures_are_logged_with_the_reference(logged_failures: Any) -> None:
 
 
 def test_command_error_is_not_logged() -> None:
-    assert Line().say(b"BUSY\n") == b"450 busy\r\n"
+    assert LineHarness().say(b"BUSY\n") == b"450 busy\r\n"
 
 
 def test_command_timeout_cancels_the_command(logged_failures: Any) -> None:
     """ "A command that runs longer than ``command_timeout`` [...] is cancelled if possible"."""
-    line = Line(command_timeout=7.0)
+    line = LineHarness(command_timeout=7.0)
     line.say(b"WAIT\nPING\n")
     deferred = line.wait
     line.context.clock.advance(6.9)
@@ -192,7 +192,7 @@ def test_command_timeout_cancels_the_command(logged_failures: Any) -> None:
 
 
 def test_command_timeout_without_cancellation(logged_failures: Any) -> None:
-    line = Line(command_timeout=7.0)
+    line = LineHarness(command_timeout=7.0)
     line.say(b"STUBBORN\n")
     line.context.clock.advance(7)
     logged_failures.expect("STUBBORN did not finish")
@@ -203,21 +203,21 @@ def test_command_timeout_without_cancellation(logged_failures: Any) -> None:
 
 
 def test_lost_connection_cancels_without_logging() -> None:
-    line = Line()
+    line = LineHarness()
     line.say(b"WAIT\n")
     deferred = line.wait
     line.protocol.connectionLost(Failure(ConnectionDone()))
     assert line.commands.cancelled == [deferred]
     assert not line.context.clock.getDelayedCalls()
 
-    line = Line()
+    line = LineHarness()
     line.say(b"NAP 9\n")
     line.protocol.connectionLost(Failure(ConnectionDone()))
     assert not line.context.clock.getDelayedCalls()
 
 
 def test_quit_unregisters_the_producer_and_closes() -> None:
-    line = Line()
+    line = LineHarness()
     assert line.say(b"QUIT\nPING\n") == b"221 example.net goodbye\r\n"
     assert line.transport.producer is None
     assert line.transport.disconnecting
@@ -225,7 +225,7 @@ def test_quit_unregisters_the_producer_and_closes() -> None:
 
 def test_reading_pauses_while_the_output_is_full() -> None:
     """ "If a client does not read, the server stops reading from it." """
-    line = Line()
+    line = LineHarness()
     assert line.transport.producer is line.protocol
     assert verifyObject(IPushProducer, line.protocol)
     line.protocol.pauseProducing()
@@ -238,7 +238,7 @@ def test_reading_pauses_while_the_output_is_full() -> None:
 
 def test_both_reasons_must_end_before_reading_resumes() -> None:
     """The end of a command does not override a full output, and vice versa."""
-    line = Line()
+    line = LineHarness()
     line.say(b"WAIT\nPING\n")
     line.protocol.pauseProducing()
     line.wait.callback("x")
@@ -266,7 +266,7 @@ def test_long_replies_stop_when_the_output_is_full() -> None:
             if len(self.value()) > 65536 and self.producer is not None:
                 self.producer.pauseProducing()
 
-    line = Line(Full())
+    line = LineHarness(Full())
     line.protocol.dataReceived(b"HELP\n" * 10_000)
     assert len(line.transport.value()) < 200_000
     said = b""
@@ -289,7 +289,7 @@ def crowd(count: int) -> list[Any]:
     """Clients of one service, with turns of a few clock readings."""
     context = MemoryContext(clock=Ticking())
     context.work = work_queue(context.clock)
-    return [Line(context=context) for _ in range(count)]
+    return [LineHarness(context=context) for _ in range(count)]
 
 
 @pytest.mark.parametrize(
@@ -342,7 +342,7 @@ def test_exception_in_a_later_turn_ends_one_connection(logged_failures: Any) -> 
 def test_half_close_receives_all_replies() -> None:
     """ "The server sends all replies, including those of commands that still run, and closes the
     connection"."""
-    line = Line()
+    line = LineHarness()
     assert verifyObject(IHalfCloseableProtocol, line.protocol)
     assert line.say(b"PING a\nPING b\n") == b"250 PONG a\r\n250 PONG b\r\n"
     line.protocol.readConnectionLost()
@@ -351,7 +351,7 @@ def test_half_close_receives_all_replies() -> None:
 
 
 def test_half_close_while_a_command_is_pending() -> None:
-    line = Line()
+    line = LineHarness()
     line.say(b"WAIT\nPING b\nunfinished")
     line.protocol.readConnectionLost()
     assert not line.transport.disconnecting
@@ -361,7 +361,7 @@ def test_half_close_while_a_command_is_pending() -> None:
 
 
 def test_half_close_with_a_full_output() -> None:
-    line = Line()
+    line = LineHarness()
     line.protocol.pauseProducing()
     line.protocol.dataReceived(b"PING a\n")
     line.protocol.readConnectionLost()
@@ -373,7 +373,7 @@ def test_half_close_with_a_full_output() -> None:
 
 def test_end_of_input_is_handled_once() -> None:
     """Twisted's transports report the end of input again when they are resumed."""
-    line = Line()
+    line = LineHarness()
     line.say(b"WAIT\nWAIT\n")
     line.protocol.readConnectionLost()
     line.wait.callback("a")
@@ -384,7 +384,7 @@ def test_end_of_input_is_handled_once() -> None:
 
 def test_farewell() -> None:
     """ "it sends ``421 SERVER_NAME`` and the reason first" """
-    line = Line()
+    line = LineHarness()
     assert verifyObject(IFarewell, line.protocol)
     line.say(b"WAIT\nPING\n")
     deferred = line.wait
@@ -431,7 +431,7 @@ def test_command_may_close_its_connection(first: bytes) -> None:
 
 def test_refusal() -> None:
     """ "a refused client receives ``421`` and the reason instead of the greeting" """
-    factory = Line().factory
+    factory = LineHarness().factory
     assert verifyObject(IRefusing, factory)
     assert factory.refusal(Refusal.SERVICE_FULL) == (
         b"421 example.net this service is full, try again later\r\n"
@@ -439,7 +439,7 @@ def test_refusal() -> None:
 
 
 @implementer(IConnection)
-class Layered(StringTransport):
+class LayeredTLSTransport(StringTransport):
     """A transport with a connection layer and fake TLS."""
 
     id = "1"
@@ -470,9 +470,11 @@ class Layered(StringTransport):
         self.ended.append(reason)
 
 
-def layered(context: MemoryContext | None = None, **how: Any) -> tuple[LineProtocol, Layered]:
+def layered(
+    context: MemoryContext | None = None, **how: Any
+) -> tuple[LineProtocol, LayeredTLSTransport]:
     mine: list[Any] = []
-    transport = Layered(mine, **how)
+    transport = LayeredTLSTransport(mine, **how)
     factory = kind.make_factory(LineSettings(), context or MemoryContext())
     protocol = factory.buildProtocol(None)
     mine.append(protocol)
@@ -570,7 +572,7 @@ def test_kind() -> None:
 def test_http_request_ends_the_connection(opening: bytes, sentence: bytes, cut: bool) -> None:
     """ "A connection that starts with an HTTP request ... is closed with ``421``", and none of its
     lines is run."""
-    line = Line()
+    line = LineHarness()
     stream = opening + b"NOW x\r\n"
     for piece in [bytes([byte]) for byte in stream] if cut else [stream]:
         line.protocol.dataReceived(piece)
@@ -579,7 +581,7 @@ def test_http_request_ends_the_connection(opening: bytes, sentence: bytes, cut: 
 
 
 def test_http_method_after_another_command_is_a_command() -> None:
-    line = Line()
+    line = LineHarness()
     line.protocol.dataReceived(b"NOW x\r\nGET / HTTP/1.1\r\n")
     assert line.transport.value().startswith(b"250 now x\r\n500 GET is not a command")
     assert not line.transport.disconnecting
@@ -588,7 +590,7 @@ def test_http_method_after_another_command_is_a_command() -> None:
 def test_pending_command_stops_the_idle_timeout() -> None:
     """IBusy: "whether it works for the client and does not read. The protocol bounds that time."
     Here, command_timeout does."""
-    line = Line()
+    line = LineHarness()
     assert verifyObject(IBusy, line.protocol)
     assert not line.protocol.busy
     line.say(b"WAIT\n")

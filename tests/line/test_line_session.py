@@ -64,7 +64,7 @@ def shout(request: Request) -> str:
 EXTRA = (later, break_, refuse, wrong, bye_later)
 
 
-class Conversation:
+class SessionHarness:
     """A session and its reports; awaitables resolve immediately."""
 
     def __init__(
@@ -122,8 +122,8 @@ def cut(stream: bytes, places: list[int]) -> list[bytes]:
 
 def every_way(stream: bytes, **how: Any) -> bytes:
     """Return the replies to a stream, equal at once and byte by byte."""
-    whole = Conversation(**how).say(stream)
-    assert Conversation(**how).say(*cut(stream, list(range(len(stream))))) == whole
+    whole = SessionHarness(**how).say(stream)
+    assert SessionHarness(**how).say(*cut(stream, list(range(len(stream))))) == whole
     return whole
 
 
@@ -163,7 +163,7 @@ def test_empty_line_gets_no_reply(line: bytes) -> None:
 
 def test_line_without_end_is_not_a_request() -> None:
     """ "A last line without a line end is not a request; it is discarded." """
-    conversation = Conversation()
+    conversation = SessionHarness()
     assert conversation.say(b"PING a\nPING b") == b"250 PONG a\r\n"
     conversation.session.end_of_input()
     assert conversation.rest() == b""
@@ -189,7 +189,7 @@ def test_unknown_commands(line: bytes, hint: bytes) -> None:
 
 def test_suggestions_are_limited() -> None:
     """ "The first 16 of a connection [...] suggest a similar command"."""
-    output = Conversation().say(b"PIGN\n" * 100).splitlines()
+    output = SessionHarness().say(b"PIGN\n" * 100).splitlines()
     assert len(output) == 100
     assert [b"did you mean" in line for line in output] == [True] * 16 + [False] * 84
 
@@ -210,7 +210,7 @@ def test_line_too_long() -> None:
     assert every_way(longest + b"\r\n", max_line=64) == b"250 " + b"x" * 59 + b"\r\n"
     output = every_way(longest + b"x\r\nPING\n", max_line=64)
     assert output == too_long + b"250 PONG\r\n"
-    conversation = Conversation(max_line=64)
+    conversation = SessionHarness(max_line=64)
     assert conversation.say(*[b"x" * 1000] * 1000) == too_long  # "as soon as it is known"
     assert conversation.say(b"\nPING\n") == b"250 PONG\r\n"
     assert conversation.events["line-too-long"] == 1
@@ -224,7 +224,7 @@ def test_strict_crlf() -> None:
 
 def test_command_that_raises() -> None:
     """Code 451: "The text ends in ``reference XXXXXXXX``"."""
-    conversation = Conversation()
+    conversation = SessionHarness()
     output = conversation.say(b"PING 1\nBREAK\nPING 2\n")
     assert output == b"250 PONG 1\r\n451 BREAK failed, reference 00000001\r\n250 PONG 2\r\n"
     [(name, error)] = conversation.reported
@@ -235,21 +235,21 @@ def test_command_that_raises() -> None:
 
 def test_counters_of_commands_and_replies() -> None:
     """Unknown words are not counted, as a client may send any number of them."""
-    conversation = Conversation()
+    conversation = SessionHarness()
     conversation.say(b"ping\nPiNg\n PING\nNOPE\nREFUSE\n\xff\nPING \xff\n", b"PING\nLATER\nQUIT\n")
     assert conversation.counters.commands == {"PING": 4, "REFUSE": 1, "LATER": 1, "QUIT": 1}
     assert conversation.counters.replies == {250: 5, 500: 3, 553: 1, 221: 1}
 
 
 def test_command_that_returns_a_wrong_type() -> None:
-    conversation = Conversation()
+    conversation = SessionHarness()
     assert conversation.say(b"WRONG\n") == b"451 WRONG failed, reference 00000001\r\n"
     assert "returned int" in str(conversation.reported[0][1])
 
 
 def test_replies_keep_their_order_around_a_wait() -> None:
     """ "Replies are in the order of the requests"."""
-    conversation = Conversation(wait=True)
+    conversation = SessionHarness(wait=True)
     assert conversation.say(b"PING 1\nLATER\nPING 2\nLATER\nPING 3\n") == b"250 PONG 1\r\n"
     assert conversation.session.state is State.WAITING
     assert conversation.say(b"PING 4\n") == b""
@@ -273,14 +273,14 @@ def test_replies_keep_their_order_around_a_wait() -> None:
 def test_pending_command_resolves_rejects_or_expires(
     end: Callable[[Session], None], replies: bytes
 ) -> None:
-    conversation = Conversation(wait=True)
+    conversation = SessionHarness(wait=True)
     conversation.say(b"LATER\nPING\n")
     end(conversation.session)
     assert conversation.rest() == replies + b"250 PONG\r\n"
 
 
 def test_pending_command_may_close() -> None:
-    conversation = Conversation(wait=True)
+    conversation = SessionHarness(wait=True)
     conversation.say(b"BYE-LATER\nPING\n")
     conversation.session.resolve(Reply(221, ("bye",), Then.CLOSE))
     assert conversation.rest() == b"221 bye\r\n"
@@ -290,12 +290,12 @@ def test_pending_command_may_close() -> None:
 
 def test_resolve_without_a_pending_command_raises() -> None:
     with pytest.raises(RuntimeError):
-        Conversation().session.resolve("what?")
+        SessionHarness().session.resolve("what?")
 
 
 def test_quit() -> None:
     """ "``221``, then the server closes the connection. Further requests are not answered." """
-    conversation = Conversation()
+    conversation = SessionHarness()
     assert conversation.say(b"PING\nQUIT\nPING\n") == b"250 PONG\r\n221 example.net goodbye\r\n"
     assert conversation.session.state is State.CLOSED
     assert conversation.say(b"PING\n") == b""
@@ -312,7 +312,7 @@ def test_starttls_discards_cleartext_input(behind: bytes, apart: bool) -> None:
     """ "The server discards, counts and does not answer data that it received in the clear
     after the STARTTLS line". RFC 3207 section 4.2: "The server MUST discard any knowledge obtained
     from the client, ... which was not obtained from the TLS negotiation itself"."""
-    conversation = Conversation(connection=CLEAR, wait=True)
+    conversation = SessionHarness(connection=CLEAR, wait=True)
     if apart:  # behind a command that takes its time, in several segments
         conversation.say(b"LATER\n")
         conversation.say(b"STARTTLS\r\n")
@@ -329,14 +329,14 @@ def test_starttls_discards_cleartext_input(behind: bytes, apart: bool) -> None:
 
 
 def test_starttls_without_further_input() -> None:
-    conversation = Conversation(connection=CLEAR)
+    conversation = SessionHarness(connection=CLEAR)
     assert conversation.say(b"STARTTLS\r\n") == b"220 ready for TLS\r\n"
     assert conversation.events == {"starttls": 1}
 
 
 def test_long_replies_are_returned_in_batches() -> None:
     """Short requests for long replies are not rendered in megabytes at once."""
-    conversation = Conversation()
+    conversation = SessionHarness()
     conversation.session.receive(b"HELP\n" * 10_000)
     first = conversation.session.answer()
     assert conversation.session.more
@@ -356,7 +356,7 @@ def test_command_may_close_the_session() -> None:
         conversation.session.close()
         return "never sent"
 
-    conversation = Conversation(hang_up)
+    conversation = SessionHarness(hang_up)
     assert conversation.say(b"PING\nHANG-UP 1\nHANG-UP 2\n", b"PING\n") == b""
     assert called == ["1"]
     assert conversation.session.state is State.CLOSED
@@ -364,7 +364,7 @@ def test_command_may_close_the_session() -> None:
 
 def test_error_replies_count_in_the_batch() -> None:
     """Invalid lines do not make the session render twenty times their size at once."""
-    conversation = Conversation()
+    conversation = SessionHarness()
     conversation.session.receive(b"x\n" * 100_000)
     assert len(conversation.session.answer()) < 100_000
     assert conversation.session.more
@@ -372,7 +372,7 @@ def test_error_replies_count_in_the_batch() -> None:
 
 
 def test_waiting_input_is_not_split_in_memory() -> None:
-    conversation = Conversation()
+    conversation = SessionHarness()
     flood = b"ab\n" * 87_000
     tracemalloc.start()
     try:
@@ -388,7 +388,7 @@ def test_waiting_input_is_not_split_in_memory() -> None:
 
 def test_help_shares_the_limit_of_suggestions() -> None:
     """ "The first 16 of a connection, including those of HELP, suggest a similar command"."""
-    conversation = Conversation()
+    conversation = SessionHarness()
     for _ in range(8):
         assert conversation.say(b"PIGN\n").endswith(b"did you mean PING?\r\n")
         assert conversation.say(b"HELP PIGN\n").endswith(b"did you mean PING?\r\n")
@@ -414,7 +414,7 @@ def test_request_is_not_reused() -> None:
         later_looks.append(lambda: request.argument)
         return request.argument
 
-    Conversation(keep, close_over).say(
+    SessionHarness(keep, close_over).say(
         b"KEEP a\nKEEP b\nCLOSE-OVER c\nPING d\nCLOSE-OVER e\nPING f\n"
     )
     assert [request.argument for request in kept] == ["a", "b"]
@@ -451,8 +451,8 @@ LINES = st.sampled_from(
 )
 def test_segmentation_does_not_matter(stream: bytes, places: list[int], strict: bool) -> None:
     """The replies are equal."""
-    whole = Conversation(max_line=64, strict_crlf=strict).say(stream)
-    assert Conversation(max_line=64, strict_crlf=strict).say(*cut(stream, places)) == whole
+    whole = SessionHarness(max_line=64, strict_crlf=strict).say(stream)
+    assert SessionHarness(max_line=64, strict_crlf=strict).say(*cut(stream, places)) == whole
 
 
 ALIKE = st.sampled_from(
@@ -488,8 +488,8 @@ def test_many_equals_call(
     """ "Its results must equal those of ``call``", and so must the counters."""
     alike = b"".join(word + argument + end for argument in arguments)
     stream = [before, alike * 4, behind + b"\n"]
-    together = Conversation(shout, max_line=64, strict_crlf=strict)
-    each = Conversation(shout, max_line=64, strict_crlf=strict, many=False)
+    together = SessionHarness(shout, max_line=64, strict_crlf=strict)
+    each = SessionHarness(shout, max_line=64, strict_crlf=strict, many=False)
     assert together.say(*stream) == each.say(*stream)
     for counters in (together.counters, each.counters):
         counters.commands = {name: n for name, n in counters.commands.items() if n}
@@ -509,7 +509,7 @@ def test_many_gets_pipelined_requests() -> None:
         raise AssertionError("it is not called by itself")
 
     requests = b"".join(b"COUNT %d\r\n" % n for n in range(10_000))
-    output = Conversation(count).say(requests)
+    output = SessionHarness(count).say(requests)
     assert output == b"".join(b"250 %d\r\n" % n for n in range(10_000))
     assert [each for lot in asked for each in lot] == [str(n) for n in range(10_000)]
     assert 2 <= len(asked) <= 8
@@ -530,7 +530,7 @@ def test_many_that_raises_falls_back_to_call(many: Any, reported: list[str]) -> 
     def count(request: Request) -> str:
         return request.argument
 
-    conversation = Conversation(count)
+    conversation = SessionHarness(count)
     assert conversation.say(b"COUNT a\r\n" * 10) == b"250 a\r\n" * 10
     assert [name for name, _ in conversation.reported] == reported
     assert conversation.counters.commands["COUNT"] == conversation.counters.replies[250] == 10
@@ -561,7 +561,7 @@ def test_noise_gets_one_reply_per_line(seed: int) -> None:
         stream += dice.choice(words)
         stream += dice.randbytes(dice.randrange(40))
     stream += b"\n"
-    conversation = Conversation(max_line=1 << 20)
+    conversation = SessionHarness(max_line=1 << 20)
     places = [dice.randrange(len(stream)) for _ in range(200)]
     output = conversation.say(*cut(bytes(stream), places))
     assert (
@@ -574,7 +574,7 @@ def test_noise_gets_one_reply_per_line(seed: int) -> None:
 
 @given(st.binary(max_size=300))
 def test_arbitrary_bytes(stream: bytes) -> None:
-    conversation = Conversation()
+    conversation = SessionHarness()
     output = conversation.say(stream + b"\n")
     assert replies_in(output) == requests_in(stream + b"\n")
 

@@ -11,7 +11,7 @@ import forking
 import pytest
 from ports import free_port
 from running import PATIENCE, Daemon, receive_until
-from wires import Wire
+from wires import VethPair
 
 from tcpd.ctl.client import Control
 
@@ -94,8 +94,8 @@ def test_a_datagram_is_answered_from_the_address_that_was_asked(
 
 
 @pytest.fixture(scope="module")
-def wire() -> Iterator[Wire]:
-    made = Wire()
+def wire() -> Iterator[VethPair]:
+    made = VethPair()
     try:
         made.connect_up()
         yield made
@@ -103,7 +103,7 @@ def wire() -> Iterator[Wire]:
         made.close()
 
 
-def ask_inside(wire: Wire, host: str, port: int) -> None:
+def ask_inside(wire: VethPair, host: str, port: int) -> None:
     """The same from the client's namespace."""
     host, _, zone = host.partition("%")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -122,7 +122,7 @@ def ask_inside(wire: Wire, host: str, port: int) -> None:
 
 @pytest.mark.parametrize("host", ["*", "0.0.0.0", "[::]"])
 def test_a_host_with_many_addresses_answers_from_each(
-    start: Callable[[str], Daemon], wire: Wire, host: str
+    start: Callable[[str], Daemon], wire: VethPair, host: str
 ) -> None:
     """Over a wire: three IPv4 addresses, three IPv6 addresses and a link-local one, of which the
     kernel prefers one of each kind by default."""
@@ -135,7 +135,7 @@ def test_a_host_with_many_addresses_answers_from_each(
 
 
 def test_a_link_local_address_is_listened_to_and_answers(
-    start: Callable[[str], Daemon], wire: Wire
+    start: Callable[[str], Daemon], wire: VethPair
 ) -> None:
     """``[fe80::1%eth0]:7007``, for connections and for datagrams; the peer is link-local too."""
     (ours,) = (each for each in wire.more_addresses() if each.startswith("fe80"))

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from OpenSSL import SSL
 from running import PATIENCE, Daemon, receive_all
-from streams import MUCH, SETTINGS, FarSide, TlsEnd, ending, reset
+from streams import MUCH, SETTINGS, AcceptedFarSide, TlsEnd, ending, reset
 
 pytestmark = [
     pytest.mark.live,
@@ -51,7 +51,7 @@ def connect(daemon: Daemon) -> socket.socket:
 
 def test_reset_of_the_far_side_resets_the_client(start: Callable[[str], Daemon]) -> None:
     """Truncation is never a clean close."""
-    far = FarSide(None)
+    far = AcceptedFarSide(None)
     daemon = start(SETTINGS + forward(far.port))
     for count in (1, 65_536, 1_000_000):
         with connect(daemon) as client:
@@ -75,7 +75,7 @@ def test_each_direction_of_tls_closes_separately(
     start: Callable[[str], Daemon], order: tuple[str, str]
 ) -> None:
     """RFC 8446 section 6.1: "This does not have any effect on its read side." """
-    far = FarSide(None)
+    far = AcceptedFarSide(None)
     daemon = start(SETTINGS + forward(far.port, "tls=main"))
     client = TlsEnd(connect(daemon), SSL.Context(SSL.TLS_CLIENT_METHOD), server=False)
     with far.accept() as server:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from OpenSSL import SSL
 from running import PATIENCE, Daemon, client_context, descriptors, receive_all, receive_until
-from streams import MUCH, SETTINGS, FarSide, TlsEnd, ending, far_keys, fill, reset
+from streams import MUCH, SETTINGS, AcceptedFarSide, TlsEnd, ending, far_keys, fill, reset
 from wires import need
 
 pytestmark = [pytest.mark.live, pytest.mark.reactor]
@@ -28,8 +28,8 @@ COUNTS = (1, 1000, 16_384, 16_385, 65_536, 262_144, 262_145, 1_000_000)
 
 
 @pytest.fixture(params=["plain", "tls"])
-def far(request: pytest.FixtureRequest, pki: Path) -> Iterator[FarSide]:
-    made = FarSide(pki if request.param == "tls" else None)
+def far(request: pytest.FixtureRequest, pki: Path) -> Iterator[AcceptedFarSide]:
+    made = AcceptedFarSide(pki if request.param == "tls" else None)
     yield made
     made.close()
 
@@ -67,7 +67,7 @@ CLIENTS = ("", "tls=main")
 
 @pytest.mark.parametrize("answer", [b"", b"and?"], ids=["silent", "talking"])
 def test_far_side_that_resets_after_sending(
-    start: Callable[[str], Daemon], far: FarSide, answer: bytes
+    start: Callable[[str], Daemon], far: AcceptedFarSide, answer: bytes
 ) -> None:
     """Truncation is never a clean close: the client gets a reset, or no close_notify. Data before a
     reset may be lost."""
@@ -90,7 +90,9 @@ def test_far_side_that_resets_after_sending(
                 assert received == bytes(len(received))
 
 
-def test_far_side_that_resets_after_reading(start: Callable[[str], Daemon], far: FarSide) -> None:
+def test_far_side_that_resets_after_reading(
+    start: Callable[[str], Daemon], far: AcceptedFarSide
+) -> None:
     daemon = start(SETTINGS + forward("mail", far.port, far.keys))
     for words in CLIENTS:
         for count in COUNTS:
@@ -112,7 +114,9 @@ def test_far_side_that_resets_after_reading(start: Callable[[str], Daemon], far:
                 assert (words, count, how) == (words, count, "cut")
 
 
-def test_client_that_resets_after_sending(start: Callable[[str], Daemon], far: FarSide) -> None:
+def test_client_that_resets_after_sending(
+    start: Callable[[str], Daemon], far: AcceptedFarSide
+) -> None:
     daemon = start(SETTINGS + forward("mail", far.port, far.keys))
     for words in CLIENTS:
         for count in COUNTS:
@@ -132,7 +136,9 @@ def test_client_that_resets_after_sending(start: Callable[[str], Daemon], far: F
                 assert (words, count, how) == (words, count, "cut")
 
 
-def test_client_that_resets_after_reading(start: Callable[[str], Daemon], far: FarSide) -> None:
+def test_client_that_resets_after_reading(
+    start: Callable[[str], Daemon], far: AcceptedFarSide
+) -> None:
     daemon = start(SETTINGS + forward("mail", far.port, far.keys))
     for words in CLIENTS:
         for count in COUNTS:
@@ -177,7 +183,7 @@ def test_reset_of_a_client_is_seen_while_the_far_side_does_not_read(
     start: Callable[[str], Daemon], words: str
 ) -> None:
     """All descriptors are closed, also those of a program that does not read."""
-    far = FarSide(None)
+    far = AcceptedFarSide(None)
     daemon = start(SETTINGS + forward("mail", far.port) + program("idle", "/bin/sleep 1000"))
     daemon.ctl("status")  # the first control connection opens descriptors that stay
     before = descriptors(daemon)
@@ -217,7 +223,7 @@ def test_far_side_that_closes_tls_without_close_notify(
     start: Callable[[str], Daemon], pki: Path
 ) -> None:
     """RFC 8446 section 6.1. The client gets all data, and a reset or no close_notify."""
-    far = FarSide(pki)
+    far = AcceptedFarSide(pki)
     daemon = start(SETTINGS + forward("mail", far.port, far.keys))
     for words in CLIENTS:
         for count in (0, 1000, 1_000_000):
@@ -236,7 +242,7 @@ def test_far_side_that_closes_tls_without_close_notify(
 
 
 def test_client_that_closes_tls_without_close_notify(
-    start: Callable[[str], Daemon], far: FarSide
+    start: Callable[[str], Daemon], far: AcceptedFarSide
 ) -> None:
     """The far side gets all data, and a truncated end; the access log has *truncated*."""
     daemon = start(SETTINGS + forward("mail", far.port, far.keys))
@@ -271,7 +277,7 @@ def test_each_direction_of_tls_closes_separately(
 ) -> None:
     """RFC 8446 section 6.1: "This does not have any effect on its read side." TLS on both sides of
     forward; either peer closes first."""
-    far = FarSide(None)
+    far = AcceptedFarSide(None)
     daemon = start(SETTINGS + forward("mail", far.port, far_keys(pki)))
     theirs = SSL.Context(SSL.TLS_SERVER_METHOD)
     theirs.use_certificate_file(str(pki / "far.example.pem"))
@@ -417,7 +423,7 @@ def test_program_killed_by_a_signal_truncates_the_stream(start: Callable[[str], 
 
 @pytest.mark.parametrize("words", CLIENTS, ids=["plain", "tls"])
 def test_stream_closed_by_policy_is_truncated(
-    start: Callable[[str], Daemon], far: FarSide, words: str
+    start: Callable[[str], Daemon], far: AcceptedFarSide, words: str
 ) -> None:
     """ "A truncated stream never looks complete": client and far side get the data, then a
     reset."""

@@ -14,7 +14,7 @@ from typing import Any
 import certificates
 import pytest
 from running import PATIENCE, TWISTD, Daemon, receive_all, receive_until
-from wires import Capture, Packet, Wire, need, ss
+from wires import Capture, Packet, VethPair, need, ss
 
 pytestmark = pytest.mark.live
 
@@ -104,9 +104,9 @@ def hints_of(report: dict[str, Any]) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def wire() -> Iterator[Wire]:
+def wire() -> Iterator[VethPair]:
     """Two network namespaces joined by a veth pair."""
-    made = Wire()
+    made = VethPair()
     try:
         made.connect_up()
         yield made
@@ -174,7 +174,7 @@ def test_report_over_loopback_matches_tcpdump(start: Callable[[str], Daemon], ho
 
 @pytest.mark.serial
 @pytest.mark.parametrize("version", [4, 6])
-def test_report_over_ethernet_matches_tcpdump(line: Daemon, wire: Wire, version: int) -> None:
+def test_report_over_ethernet_matches_tcpdump(line: Daemon, wire: VethPair, version: int) -> None:
     """ "across a veth pair in network namespaces made by the test ... IPv6 as well": with MAC
     addresses; TCP_INFO is that of ``ss -ti``."""
     port = line.ports["line", ""]
@@ -201,7 +201,7 @@ def test_report_over_ethernet_matches_tcpdump(line: Daemon, wire: Wire, version:
 
 
 @pytest.mark.serial
-def test_clamped_mss_gives_a_hint(line: Daemon, wire: Wire) -> None:
+def test_clamped_mss_gives_a_hint(line: Daemon, wire: VethPair) -> None:
     """ "MSS clamped by nftables/iptables in the namespace is seen and hinted at" """
     rules = (
         "add table inet clamp",
@@ -233,7 +233,7 @@ def test_clamped_mss_gives_a_hint(line: Daemon, wire: Wire) -> None:
     ],
 )
 def test_disabled_option_gives_a_hint(
-    line: Daemon, wire: Wire, setting: str, option: str, hint: str
+    line: Daemon, wire: VethPair, setting: str, option: str, hint: str
 ) -> None:
     """ "No SACK, no window scaling, no timestamps" """
     proc = f"/proc/sys/net/ipv4/{setting}"

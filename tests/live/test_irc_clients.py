@@ -69,7 +69,7 @@ def screen(tmp_path: Path) -> Iterator[Callable[[str], Screen]]:
         each.close()
 
 
-class TextClient:
+class PlainTextClient:
     """A client of the text frontend, on a plain socket like nc."""
 
     def __init__(self, daemon: Daemon, nick: str, *rooms: str) -> None:
@@ -101,7 +101,7 @@ def test_irssi(
     """ "connect over TLS, join, talk with a person on nc, see topic and modes" """
     need("irssi")
     daemon = start(CONFIG)
-    ann = TextClient(daemon, "ann", "#tea")
+    ann = PlainTextClient(daemon, "ann", "#tea")
     ann.type("/topic #tea Assam or Darjeeling")
     ann.sees("set the topic")
     home = tmp_path / "irssi"
@@ -137,7 +137,7 @@ def test_weechat(
     """With all capabilities that WeeChat requests."""
     need("weechat")
     daemon = start(CONFIG)
-    ann = TextClient(daemon, "ann", "#tea")
+    ann = PlainTextClient(daemon, "ann", "#tea")
     ann.type("/topic #tea Assam or Darjeeling")
     home = tmp_path / "weechat"
     commands = [
@@ -181,7 +181,7 @@ def framework() -> Path:
 def test_irc_framework(start: Callable[[str], Daemon], framework: Path) -> None:
     """ "a WebSocket IRC client library from npm (irc-framework) talks to it" """
     daemon = start(CONFIG)
-    ann = TextClient(daemon, "ann", "#tea")
+    ann = PlainTextClient(daemon, "ann", "#tea")
     ann.type("/topic #tea Assam")
     ann.sees("set the topic")
     port = str(daemon.ports["irc", "websocket"])

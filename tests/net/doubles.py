@@ -355,7 +355,7 @@ def server_tls(made: certificates.Made, clock: Clock, **settings: Any) -> Certif
 
 
 @implementer(IOpenSSLClientConnectionCreator)
-class ClientTLS:
+class UnverifiedTLS:
     """Makes TLS clients that do not verify certificates."""
 
     def __init__(self, alpn: list[bytes] | None = None) -> None:
@@ -369,7 +369,7 @@ class ClientTLS:
 
 def tls_client(clock: Clock, alpn: list[bytes] | None = None) -> tuple[RecordingProtocol, Any]:
     """Make a client's protocol and the TLS protocol around it."""
-    creator = ClientTLS(alpn)
+    creator = UnverifiedTLS(alpn)
     factory = RecordingFactory()
     wrapped = TLSMemoryBIOFactory(creator, True, factory, clock=clock).buildProtocol(CLIENT)
     return factory.made[0], wrapped

@@ -21,7 +21,7 @@ def echo(datagram: bytes) -> bytes:
     return datagram
 
 
-class Listener:
+class DatagramListener:
     """A listener without a socket; all replies can be sent."""
 
     def __init__(
@@ -65,7 +65,7 @@ class Listener:
 
 
 def test_reply_is_returned_and_counted() -> None:
-    listener = Listener()
+    listener = DatagramListener()
     assert listener.receive(b"hello") == b"hello"
     counters = listener.counters
     assert (counters.datagrams_in, counters.datagrams_out) == (1, 1)
@@ -74,11 +74,11 @@ def test_reply_is_returned_and_counted() -> None:
 
 
 def test_empty_reply_is_sent() -> None:
-    assert Listener().receive(b"") == b""
+    assert DatagramListener().receive(b"") == b""
 
 
 def test_datagram_without_reply_is_counted() -> None:
-    listener = Listener(responder=lambda datagram: None)
+    listener = DatagramListener(responder=lambda datagram: None)
     assert listener.receive(b"hello") is None
     assert listener.dropped == {"no-answer": 1}
 
@@ -87,13 +87,13 @@ def test_datagram_without_reply_is_counted() -> None:
 def test_source_ports_of_services_get_no_reply(port: int) -> None:
     """CERT advisory CA-1996-01: "When a connection is established between two UDP services, each of
     which produces output, these two services can produce a very high number of packets"."""
-    listener = Listener()
+    listener = DatagramListener()
     assert listener.receive(b"hello", ("192.0.2.1", port)) is None
     assert listener.dropped == {Drop.PORT: 1}
 
 
 def test_own_ports_get_no_reply_even_if_opened_later() -> None:
-    listener = Listener()
+    listener = DatagramListener()
     assert listener.receive(b"x", ("127.0.0.1", OWN_PORT)) is None
     assert listener.receive(b"x", ("127.0.0.1", 7019)) == b"x"
     listener.own_ports.add(7019)
@@ -122,13 +122,13 @@ def test_own_ports_get_no_reply_even_if_opened_later() -> None:
 def test_invalid_source_address_gets_no_reply(host: str) -> None:
     """RFC 1122 section 3.2.1.3: "A host MUST silently discard an incoming datagram containing an IP
     source address that is invalid by the rules of this section"."""
-    listener = Listener()
+    listener = DatagramListener()
     assert listener.receive(b"x", (host, 40000)) is None
     assert listener.dropped == {Drop.ADDRESS: 1}
 
 
 def test_denied_address_gets_no_reply_and_takes_no_token() -> None:
-    listener = Listener(rate=Rate(1.0, 1))
+    listener = DatagramListener(rate=Rate(1.0, 1))
     listener.shut_out.add(CLIENT[0])
     assert listener.receive(b"x") is None
     assert listener.dropped == {Drop.DENIED: 1}
@@ -148,7 +148,7 @@ def test_source_key() -> None:
 
 
 def test_address_is_rate_limited() -> None:
-    listener = Listener(lambda datagram: b"long answer", rate=Rate(1, 5))
+    listener = DatagramListener(lambda datagram: b"long answer", rate=Rate(1, 5))
     answers = [listener.receive(b"", ("192.0.2.1", 40000 + n)) for n in range(8)]
     assert answers == [b"long answer"] * 5 + [None] * 3
     assert listener.dropped == {Drop.RATE: 3}
@@ -159,13 +159,13 @@ def test_address_is_rate_limited() -> None:
 
 
 def test_ipv4_mapped_address_shares_the_rate_of_ipv4() -> None:
-    listener = Listener(rate=Rate(1, 1))
+    listener = DatagramListener(rate=Rate(1, 1))
     assert listener.receive(b"x", ("::ffff:192.0.2.1", 40000)) == b"x"
     assert listener.receive(b"x", ("192.0.2.1", 40000)) is None
 
 
 def test_replies_to_a_flood_of_forged_addresses_are_bounded() -> None:
-    listener = Listener(rate=Rate(1, 5), capacity=50)
+    listener = DatagramListener(rate=Rate(1, 5), capacity=50)
     for number in range(5000):
         host = f"198.{18 + number % 2}.{number // 250}.{number % 250}"
         listener.receive(b"x", (host, 40000))
@@ -175,7 +175,7 @@ def test_replies_to_a_flood_of_forged_addresses_are_bounded() -> None:
 
 def test_loop_between_two_listeners_ends() -> None:
     """The loop of CVE-1999-0103, at unprivileged ports."""
-    one, other = Listener(rate=Rate(20, 100)), Listener(rate=Rate(20, 100))
+    one, other = DatagramListener(rate=Rate(20, 100)), DatagramListener(rate=Rate(20, 100))
     at_one, at_other = ("192.0.2.1", 5001), ("192.0.2.2", 5002)
     datagram: bytes | None = b"ping"
     rounds = 0
@@ -197,7 +197,7 @@ def test_responder_exception_is_logged_once_and_drops_the_datagram(
             raise RuntimeError("cannot answer this")
         return datagram
 
-    listener = Listener(responder)
+    listener = DatagramListener(responder)
     assert listener.receive(b"bad") is None
     assert listener.receive(b"bad") is None
     assert listener.receive(b"good") == b"good"
@@ -221,7 +221,7 @@ def test_responder_exception_is_logged_once_and_drops_the_datagram(
 def test_each_datagram_is_answered_or_counted(
     datagrams: list[tuple[bytes, str, int]],
 ) -> None:
-    listener = Listener(rate=Rate(1, 2), capacity=3)
+    listener = DatagramListener(rate=Rate(1, 2), capacity=3)
     for payload, host, port in datagrams:
         listener.receive(payload, (host, port))
     listener.check_sum()

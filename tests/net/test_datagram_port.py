@@ -24,7 +24,7 @@ from tcpd.ops.counters import ServiceCounters
 PATIENCE = 10.0
 
 
-class Reactor(Clock):
+class RecordingReactor(Clock):
     """Records the readers."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class DatagramHarness:
     """A port with its counters."""
 
     def __init__(self, sock: Any, responder: Callable[[bytes], bytes | None] | None = None) -> None:
-        self.reactor = Reactor()
+        self.reactor = RecordingReactor()
         self.counters = ServiceCounters()
         self.server = Datagrams(
             service="test",
@@ -189,7 +189,7 @@ def test_reply_too_long_is_counted_as_unsent(harness: Open) -> None:
     assert port.counters.datagrams_dropped == {"unsent": 1}
 
 
-class Sockets:
+class FailingDatagramSocket:
     """A socket with one datagram, and with errors."""
 
     def __init__(self, receiving: int | None, sending: int | None) -> None:
@@ -231,7 +231,7 @@ class Sockets:
     ],
 )
 def test_send_error_is_counted_and_not_raised(error: int) -> None:
-    harness = DatagramHarness(Sockets(None, error))
+    harness = DatagramHarness(FailingDatagramSocket(None, error))
     harness.port.doRead()
     counters = harness.counters
     assert counters.datagrams_dropped == {"unsent": 1}
@@ -239,14 +239,14 @@ def test_send_error_is_counted_and_not_raised(error: int) -> None:
 
 
 def test_icmp_error_is_ignored() -> None:
-    harness = DatagramHarness(Sockets(errno.ECONNREFUSED, None))
+    harness = DatagramHarness(FailingDatagramSocket(errno.ECONNREFUSED, None))
     harness.port.doRead()
     assert harness.counters.datagrams_out == 1
 
 
 def test_lack_of_memory_pauses_reading() -> None:
 
-    class WithoutMemory(Sockets):
+    class WithoutMemory(FailingDatagramSocket):
         def recvmsg_into(self, buffers: list[bytearray], room: int) -> Any:
             raise MemoryError
 

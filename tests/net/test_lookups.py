@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from reactors import ThreadlessReactor
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectingCancelledError
@@ -19,7 +20,6 @@ from twisted.internet.interfaces import (
     IStreamClientEndpoint,
 )
 from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
@@ -28,18 +28,11 @@ from tcpd.net.lookups import MAX_QUEUED, MAX_THREADS, TIMEOUT, LookupFailed, Loo
 from tcpd.net.names import NameEndpoint, NameResolver, addresses_of
 
 
-class Reactor(MemoryReactorClock):
-    """Makes calls from threads at once."""
-
-    def callFromThread(self, call: Callable[..., Any], *arguments: Any) -> None:
-        call(*arguments)
-
-
 class Resolver:
     """Holds the threads until the test completes the oldest ones."""
 
     def __init__(self, **bounds: Any) -> None:
-        self.reactor = Reactor()
+        self.reactor = ThreadlessReactor()
         self.threads: list[Callable[[], None]] = []
         self.lookups = Lookups(self.reactor, start=self.threads.append, **bounds)
         self.asked: list[object] = []

@@ -210,7 +210,7 @@ def test_memory_error_of_a_new_connection_is_not_a_failure(port: PortHarness) ->
     assert len(port.listener.memory_errors) == 1
 
 
-class Flushable:
+class ScheduledFlush:
     """An object scheduled for the end of a turn."""
 
     def __init__(self) -> None:
@@ -227,7 +227,7 @@ def test_flush_exception_does_not_affect_other_flushes(
     reactor.written = None
     turns = TurnScheduler(reactor)
     failing: Any = FailingMethod(None, "flush")
-    first, second = Flushable(), Flushable()
+    first, second = ScheduledFlush(), ScheduledFlush()
     for each in (first, failing, second):
         turns.schedule(each)
     reactor.pump([0])

@@ -177,7 +177,7 @@ def test_repr_has_the_address(harness: PortHarness) -> None:
     assert repr(harness.port) == "<StreamPort closed>"
 
 
-class Failing:
+class FailingListener:
     """A listening socket whose ``accept`` fails as planned."""
 
     def __init__(self, sock: socket.socket, plan: list[int]) -> None:
@@ -195,7 +195,7 @@ class Failing:
 
 def test_reserve_descriptor_closes_a_client_when_out_of_descriptors(harness: PortHarness) -> None:
     refused, taken = harness.connect(), harness.connect()
-    sock: Any = Failing(harness.port._socket, [errno.EMFILE])
+    sock: Any = FailingListener(harness.port._socket, [errno.EMFILE])
     harness.port._socket = sock
     harness.port.doRead()
     assert refused.recv(1) == b"", "closed, not left in the backlog"
@@ -209,7 +209,7 @@ def test_spare_descriptor_accepts_when_out_of_descriptors(harness: PortHarness) 
     harness.listener.spares = Spares(1)
     harness.listener.spares.refill()
     listener = [harness.connect() for _ in range(2)]
-    sock: Any = Failing(harness.port._socket, [errno.EMFILE])
+    sock: Any = FailingListener(harness.port._socket, [errno.EMFILE])
     harness.port._socket = sock
     harness.port.doRead()
     assert len(harness.listener.taken) == 2
@@ -258,7 +258,7 @@ def test_paused_port_can_be_closed(harness: PortHarness) -> None:
 @pytest.mark.parametrize("error", [errno.ENOBUFS, errno.ENOMEM])
 def test_enomem_pauses_the_port(harness: PortHarness, error: int, logged_failures: Any) -> None:
     harness.connect()
-    sock: Any = Failing(harness.port._socket, [error])
+    sock: Any = FailingListener(harness.port._socket, [error])
     harness.port._socket = sock
     harness.port.doRead()
     assert harness.listener.taken == []
@@ -272,7 +272,7 @@ def test_enomem_pauses_the_port(harness: PortHarness, error: int, logged_failure
 
 def test_aborted_connection_is_skipped(harness: PortHarness) -> None:
     harness.connect()
-    sock: Any = Failing(harness.port._socket, [errno.ECONNABORTED, errno.EPROTO])
+    sock: Any = FailingListener(harness.port._socket, [errno.ECONNABORTED, errno.EPROTO])
     harness.port._socket = sock
     harness.port.doRead()
     assert len(harness.listener.taken) == 1

@@ -81,7 +81,7 @@ class Watched(Direct):
 KINDS = pytest.mark.parametrize("kind", [Ordinary, Direct, Watched])
 
 
-class Batch:
+class PolledEvents:
     """A double of the epoll object: each poll returns the given events."""
 
     def __init__(self) -> None:
@@ -117,9 +117,9 @@ def reactor() -> Iterator[TcpdReactor]:
 
 
 @pytest.fixture
-def batch(reactor: TcpdReactor) -> Batch:
+def batch(reactor: TcpdReactor) -> PolledEvents:
     """The events of a poll, in an order that the test chooses."""
-    made: Any = Batch()
+    made: Any = PolledEvents()
     made.masks = dict(reactor._masks)
     reactor._poller = made
     return made
@@ -129,7 +129,7 @@ def batch(reactor: TcpdReactor) -> Batch:
 @KINDS
 @pytest.mark.parametrize("old", [Ordinary, Direct])
 def test_event_does_not_reach_a_later_owner_of_its_number(
-    reactor: TcpdReactor, batch: Batch, old: type[Ordinary], kind: type[Ordinary], event: int
+    reactor: TcpdReactor, batch: PolledEvents, old: type[Ordinary], kind: type[Ordinary], event: int
 ) -> None:
     new = kind(901)
 
@@ -150,7 +150,7 @@ def test_event_does_not_reach_a_later_owner_of_its_number(
 
 @KINDS
 def test_reregistered_descriptor_gets_no_earlier_event(
-    reactor: TcpdReactor, batch: Batch, kind: type[Ordinary]
+    reactor: TcpdReactor, batch: PolledEvents, kind: type[Ordinary]
 ) -> None:
     second = kind(901)
 
@@ -170,7 +170,7 @@ def test_reregistered_descriptor_gets_no_earlier_event(
 @KINDS
 @pytest.mark.parametrize(("event_kind", "other"), [(IN, OUT), (OUT, IN)])
 def test_event_is_dropped_after_remove_reader(
-    reactor: TcpdReactor, batch: Batch, kind: type[Ordinary], event_kind: int, other: int
+    reactor: TcpdReactor, batch: PolledEvents, kind: type[Ordinary], event_kind: int, other: int
 ) -> None:
     second = kind(901)
     add = {IN: reactor.addReader, OUT: reactor.addWriter}
@@ -185,7 +185,7 @@ def test_event_is_dropped_after_remove_reader(
     assert (first.calls, second.calls) == (["read"], [])
 
 
-def test_close_in_do_read_drops_the_write_event(reactor: TcpdReactor, batch: Batch) -> None:
+def test_close_in_do_read_drops_the_write_event(reactor: TcpdReactor, batch: PolledEvents) -> None:
     new = Ordinary(901)
 
     def replace() -> None:
@@ -201,7 +201,7 @@ def test_close_in_do_read_drops_the_write_event(reactor: TcpdReactor, batch: Bat
     assert (before.calls, new.calls) == (["read"], [])
 
 
-def test_close_in_do_write_drops_the_read_event(reactor: TcpdReactor, batch: Batch) -> None:
+def test_close_in_do_write_drops_the_read_event(reactor: TcpdReactor, batch: PolledEvents) -> None:
     new = Direct(901)
 
     def replace() -> None:
@@ -217,7 +217,7 @@ def test_close_in_do_write_drops_the_read_event(reactor: TcpdReactor, batch: Bat
     assert (before.calls, new.calls) == (["write"], [])
 
 
-def test_nested_iteration_keeps_the_generations(reactor: TcpdReactor, batch: Batch) -> None:
+def test_nested_iteration_keeps_the_generations(reactor: TcpdReactor, batch: PolledEvents) -> None:
     """``reactor.iterate()`` in a callback"""
     new = Direct(901)
 
@@ -240,7 +240,7 @@ def test_nested_iteration_keeps_the_generations(reactor: TcpdReactor, batch: Bat
 @pytest.mark.parametrize("error", [ValueError, MemoryError, KeyboardInterrupt, SystemExit])
 def test_exception_does_not_affect_other_descriptors(
     reactor: TcpdReactor,
-    batch: Batch,
+    batch: PolledEvents,
     logged_failures: LoggedFailures,
     kind: type[Ordinary],
     error: type[BaseException],
@@ -262,7 +262,7 @@ def test_exception_does_not_affect_other_descriptors(
 
 @KINDS
 def test_exception_in_connection_lost_still_unregisters(
-    reactor: TcpdReactor, batch: Batch, logged_failures: LoggedFailures, kind: type[Ordinary]
+    reactor: TcpdReactor, batch: PolledEvents, logged_failures: LoggedFailures, kind: type[Ordinary]
 ) -> None:
 
     class Failing(kind):  # type: ignore[valid-type, misc]
@@ -284,7 +284,7 @@ def test_exception_in_connection_lost_still_unregisters(
 
 
 def test_exception_in_flush_does_not_affect_other_flushes(
-    reactor: TcpdReactor, batch: Batch, logged_failures: LoggedFailures
+    reactor: TcpdReactor, batch: PolledEvents, logged_failures: LoggedFailures
 ) -> None:
 
     def fail() -> None:
@@ -308,7 +308,7 @@ def test_exception_in_flush_does_not_affect_other_flushes(
 
 def test_waker_stays_registered_after_an_exception(
     reactor: TcpdReactor,
-    batch: Batch,
+    batch: PolledEvents,
     logged_failures: LoggedFailures,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -425,7 +425,7 @@ def test_number_closed_without_removal_can_be_reused(
 
 @pytest.mark.parametrize("event", [HUP, HUP | ERR, HUP | OUT])
 def test_hangup_calls_do_read_of_a_reading_descriptor(
-    reactor: TcpdReactor, batch: Batch, event: int
+    reactor: TcpdReactor, batch: PolledEvents, event: int
 ) -> None:
     """The input before the hangup is not lost, and a reset is reported as such."""
     second = Ordinary(901)
@@ -439,7 +439,7 @@ def test_hangup_calls_do_read_of_a_reading_descriptor(
 
 
 def test_hangup_disconnects_a_descriptor_that_is_not_reading(
-    reactor: TcpdReactor, batch: Batch
+    reactor: TcpdReactor, batch: PolledEvents
 ) -> None:
     second = Ordinary(901)
     reactor.addWriter(second)
@@ -464,7 +464,7 @@ def reports(reactor: TcpdReactor, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @KINDS
 def test_memory_error_is_passed_to_no_memory(
-    reactor: TcpdReactor, batch: Batch, kind: type[Ordinary]
+    reactor: TcpdReactor, batch: PolledEvents, kind: type[Ordinary]
 ) -> None:
 
     def fail() -> None:
@@ -481,7 +481,7 @@ def test_memory_error_is_passed_to_no_memory(
 
 
 @implementer(IListeningPort)
-class Port(Direct):
+class DirectPort(Direct):
     """A descriptor that provides IListeningPort."""
 
     def __init__(self, fd: int) -> None:
@@ -492,9 +492,9 @@ class Port(Direct):
 
 
 def test_port_and_waker_stay_after_memory_errors(
-    reactor: TcpdReactor, batch: Batch, reports: list[str], monkeypatch: pytest.MonkeyPatch
+    reactor: TcpdReactor, batch: PolledEvents, reports: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    port = Port(900)
+    port = DirectPort(900)
     reactor.addReader(port)
     monkeypatch.setattr(reactor.waker, "doRead", port.fail)
     batch.events = [(900, IN), (reactor.waker.fileno(), IN)]
@@ -507,7 +507,7 @@ def test_port_and_waker_stay_after_memory_errors(
 @pytest.mark.parametrize("what", ["poll", "_flush_written", "_call_always_ready"])
 def test_main_loop_survives_failed_turns(
     reactor: TcpdReactor,
-    batch: Batch,
+    batch: PolledEvents,
     reports: list[str],
     monkeypatch: pytest.MonkeyPatch,
     what: str,
@@ -528,7 +528,7 @@ def test_main_loop_survives_failed_turns(
 
 
 def test_successful_turn_resets_the_count(
-    reactor: TcpdReactor, batch: Batch, reports: list[str], monkeypatch: pytest.MonkeyPatch
+    reactor: TcpdReactor, batch: PolledEvents, reports: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(300):
         with monkeypatch.context() as patched:
@@ -541,7 +541,7 @@ def test_successful_turn_resets_the_count(
 @pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt, SystemExit])
 def test_timer_exception_does_not_end_the_main_loop(
     reactor: TcpdReactor,
-    batch: Batch,
+    batch: PolledEvents,
     reports: list[str],
     logged_failures: LoggedFailures,
     monkeypatch: pytest.MonkeyPatch,

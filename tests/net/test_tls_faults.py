@@ -15,7 +15,7 @@ from tcpd.net.tls_faults import TLSFault, handshake_fault, reasons_of
 from tcpd.policy.reasons import End
 
 
-class Handshake:
+class ServerHandshake:
     """The server's side of a handshake with a client in memory."""
 
     def __init__(
@@ -44,7 +44,7 @@ class Handshake:
             return handshake_fault(error, self.server)
         raise AssertionError("the handshake is complete")
 
-    def until_certificate(self) -> Handshake:
+    def until_certificate(self) -> ServerHandshake:
         """Continue until the server has sent its certificate."""
         assert self.server_gets(self.client_output()) is None
         self.client.bio_write(self.server.bio_read(1 << 16))
@@ -68,7 +68,7 @@ def test_untrusted_certificate_is_refused_by_client(
         context.set_max_proto_version(version)
         context.set_verify(SSL.VERIFY_PEER)
 
-    handshake = Handshake(localhost, prepare).until_certificate()
+    handshake = ServerHandshake(localhost, prepare).until_certificate()
     assert handshake.server_gets(handshake.client_output()) == TLSFault(
         End.TLS_REFUSED, "tlsv1 alert unknown ca"
     )
@@ -96,7 +96,7 @@ def test_each_alert_is_a_refusal_by_the_client(
     localhost: certificates.Made, code: int, words: str
 ) -> None:
     """RFC 8446 section 6.2; in TLS 1.2 alerts are in plaintext."""
-    handshake = Handshake(localhost, at_most(SSL.TLS1_2_VERSION)).until_certificate()
+    handshake = ServerHandshake(localhost, at_most(SSL.TLS1_2_VERSION)).until_certificate()
     fault = handshake.server_gets(b"\x15\x03\x03\x00\x02\x02" + bytes([code]))
     assert fault is not None
     assert fault.end is End.TLS_REFUSED
@@ -116,7 +116,7 @@ def test_each_alert_is_a_refusal_by_the_client(
 def test_invalid_client_hello_is_misbehaviour(
     localhost: certificates.Made, rubbish: bytes, reason: str
 ) -> None:
-    fault = Handshake(localhost).server_gets(rubbish)
+    fault = ServerHandshake(localhost).server_gets(rubbish)
     assert fault is not None
     assert fault.end is End.TLS_FAILED
     assert fault.reason.startswith(reason)
@@ -126,7 +126,7 @@ def test_invalid_client_hello_is_misbehaviour(
 def test_invalid_data_after_the_client_hello_is_misbehaviour(
     localhost: certificates.Made, version: int
 ) -> None:
-    handshake = Handshake(localhost, at_most(version)).until_certificate()
+    handshake = ServerHandshake(localhost, at_most(version)).until_certificate()
     fault = handshake.server_gets(b"\x17\x03\x03\x00\x20" + bytes(32))
     assert fault is not None
     assert fault.end is End.TLS_FAILED
@@ -156,7 +156,7 @@ def test_invalid_data_after_the_client_hello_is_misbehaviour(
 def test_client_hello_with_nothing_in_common_is_a_refusal(
     localhost: certificates.Made, prepare: Callable[[SSL.Context], object], reason: str
 ) -> None:
-    handshake = Handshake(localhost, prepare)
+    handshake = ServerHandshake(localhost, prepare)
     assert handshake.server_gets(handshake.client_output()) == TLSFault(End.TLS_REFUSED, reason)
 
 
@@ -164,13 +164,13 @@ def test_client_hello_with_nothing_in_common_is_a_refusal(
 def test_close_after_the_certificate_is_a_refusal(
     localhost: certificates.Made, version: int
 ) -> None:
-    handshake = Handshake(localhost, at_most(version)).until_certificate()
+    handshake = ServerHandshake(localhost, at_most(version)).until_certificate()
     fault = handshake_fault(None, handshake.server)
     assert fault == TLSFault(End.TLS_REFUSED, "the connection was closed in the handshake")
 
 
 def test_truncated_client_hello_is_misbehaviour(localhost: certificates.Made) -> None:
-    handshake = Handshake(localhost)
+    handshake = ServerHandshake(localhost)
     assert handshake.server_gets(handshake.client_output()[:100]) is None
     assert handshake_fault(None, handshake.server).end is End.TLS_FAILED
 

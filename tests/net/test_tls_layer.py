@@ -36,7 +36,7 @@ from tcpd.policy.admission import ConnectionCount
 from tcpd.policy.reasons import End
 
 
-class Echo(Protocol):
+class RecordingEcho(Protocol):
     """Echoes and records input."""
 
     transport: Any
@@ -56,7 +56,7 @@ class Echo(Protocol):
 
 
 @implementer(IHalfCloseableProtocol)
-class HalfCloseable(Echo):
+class HalfCloseable(RecordingEcho):
     """A protocol with half-close, which does not echo."""
 
     def __init__(self) -> None:
@@ -81,12 +81,12 @@ class TLSHarness:
         made: certificates.Made,
         version: int = SSL.TLS1_3_VERSION,
         starttls: bool = False,
-        protocol: type[Echo] = Echo,
+        protocol: type[RecordingEcho] = RecordingEcho,
     ) -> None:
         self._protocol = protocol
         self.reactor = MemoryReactor()
         self.counters = ServiceCounters()
-        self.made: list[Echo] = []
+        self.made: list[RecordingEcho] = []
         factory = Factory()
         factory.buildProtocol = self._build  # type: ignore[method-assign,assignment]
         layer = ConnectionLayer(
@@ -118,7 +118,7 @@ class TLSHarness:
         self.client = SSL.Connection(context)
         self.client.set_connect_state()
 
-    def _build(self, addr: object) -> Echo:
+    def _build(self, addr: object) -> RecordingEcho:
         self.made.append(self._protocol())
         return self.made[-1]
 
@@ -344,7 +344,7 @@ def test_close_in_connection_made_waits_for_close_notify(
 ) -> None:
     """RFC 8446 section 6.1; daytime and time do this."""
 
-    class Brief(Echo):
+    class Brief(RecordingEcho):
         def connectionMade(self) -> None:
             self.transport.write(b"noon")
             self.transport.loseConnection()
@@ -473,10 +473,10 @@ def test_half_close_before_the_starttls_handshake_follows_the_writes(
 
 
 @BOTH
-@pytest.mark.parametrize("protocol", [Echo, HalfCloseable])
+@pytest.mark.parametrize("protocol", [RecordingEcho, HalfCloseable])
 @pytest.mark.parametrize("cut", [0, 1, 4, 20], ids=lambda cut: f"{cut} bytes short")
 def test_end_without_close_notify_is_truncation(
-    localhost: certificates.Made, version: int, protocol: type[Echo], cut: int
+    localhost: certificates.Made, version: int, protocol: type[RecordingEcho], cut: int
 ) -> None:
     """RFC 8446 section 6.1: close_notify is there "to avoid truncation attacks"."""
     harness = TLSHarness(localhost, version, protocol=protocol)
@@ -671,7 +671,7 @@ def test_lost_connection_leaves_the_work_queue(localhost: certificates.Made) -> 
 def test_exception_in_queued_work_aborts_that_connection_only(
     localhost: certificates.Made, logged_failures: Any
 ) -> None:
-    class Failing(Echo):
+    class Failing(RecordingEcho):
         def dataReceived(self, data: bytes) -> None:
             raise ZeroDivisionError("a bug")
 

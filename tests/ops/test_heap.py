@@ -13,7 +13,7 @@ from tcpd.ops.heap import INTERVAL, WORTH, Allocator, Heap, glibc
 MEBIBYTE = 1 << 20
 
 
-class Harness:
+class HeapHarness:
     """A process with memory figures set by a test."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Harness:
 
 def test_freed_memory_is_returned_once() -> None:
     """malloc_trim(3) returns pages; the allocator still counts them as free."""
-    harness = Harness()
+    harness = HeapHarness()
     assert harness.look(unused=2, resident=200) == 0, "the memory is in use"
     assert harness.look(unused=150, resident=200) == 1
     assert harness.look(unused=150, resident=200) == 0
@@ -51,7 +51,7 @@ def test_freed_memory_is_returned_once() -> None:
 
 
 def test_freed_memory_is_returned_again() -> None:
-    harness = Harness()
+    harness = HeapHarness()
     harness.look(unused=150, resident=200)
     assert harness.look(unused=5, resident=200) == 0
     assert harness.look(unused=150, resident=200) == 1
@@ -59,7 +59,7 @@ def test_freed_memory_is_returned_again() -> None:
 
 def test_memory_used_and_freed_between_two_checks() -> None:
     """The free bytes are the same, but their pages are resident again."""
-    harness = Harness()
+    harness = HeapHarness()
     harness.after_trim = 60 * MEBIBYTE
     assert harness.look(unused=150, resident=200) == 1
     assert harness.look(unused=150, resident=200) == 1
@@ -67,13 +67,13 @@ def test_memory_used_and_freed_between_two_checks() -> None:
 
 
 def test_little_memory_is_not_returned() -> None:
-    harness = Harness()
+    harness = HeapHarness()
     for _ in range(5):
         assert harness.look(unused=(WORTH - 1) // MEBIBYTE, resident=500) == 0
 
 
 def test_memory_in_use_is_not_returned() -> None:
-    harness = Harness()
+    harness = HeapHarness()
     for resident in range(100, 1000, 100):
         assert harness.look(unused=5, resident=resident) == 0
 

@@ -34,7 +34,7 @@ def decode(record: bytes) -> list[tuple[str, str]]:
     return fields
 
 
-class Harness:
+class JournalHarness:
     """A journal socket in a temporary directory."""
 
     def __init__(self, path: Path) -> None:
@@ -59,8 +59,8 @@ class Harness:
 
 
 @pytest.fixture
-def harness(tmp_path: Path) -> Iterator[Harness]:
-    made = Harness(tmp_path / "journal")
+def harness(tmp_path: Path) -> Iterator[JournalHarness]:
+    made = JournalHarness(tmp_path / "journal")
     yield made
     made.journal.close()
     made.socket.close()
@@ -92,7 +92,7 @@ def test_field_names_are_valid(name: str, expected: str | None) -> None:
     assert len(found) <= 64
 
 
-def test_record_has_the_fields_of_the_event(harness: Harness) -> None:
+def test_record_has_the_fields_of_the_event(harness: JournalHarness) -> None:
     catalogue.CONNECTION_REFUSED.emit(
         harness.log, service="echo", peer="p\x1b\n", refusal="denied", since=3
     )
@@ -113,13 +113,13 @@ def test_record_has_the_fields_of_the_event(harness: Harness) -> None:
     ("level", "priority"),
     [("debug", "7"), ("info", "6"), ("warn", "4"), ("error", "3"), ("critical", "2")],
 )
-def test_levels_map_to_severities(harness: Harness, level: str, priority: str) -> None:
+def test_levels_map_to_severities(harness: JournalHarness, level: str, priority: str) -> None:
     """RFC 5424 section 6.2.1."""
     harness.log.emit(LogLevel.levelWithName(level), "x")
     assert harness.read()["PRIORITY"] == priority
 
 
-def test_traceback_is_in_the_message_and_a_field(harness: Harness) -> None:
+def test_traceback_is_in_the_message_and_a_field(harness: JournalHarness) -> None:
     harness.log.failure("it broke", Failure(ValueError("why")))
     record = harness.read()
     first, *others = record["MESSAGE"].split("\n")
@@ -128,7 +128,7 @@ def test_traceback_is_in_the_message_and_a_field(harness: Harness) -> None:
     assert others[-1].endswith("why")
 
 
-def test_fallback_is_used_without_a_journal(harness: Harness) -> None:
+def test_fallback_is_used_without_a_journal(harness: JournalHarness) -> None:
     harness.vanish()
     harness.log.info("one")
     harness.log.info("two")
@@ -143,7 +143,7 @@ def test_fallback_is_used_without_a_journal(harness: Harness) -> None:
     assert len(harness.elsewhere) == 3
 
 
-def test_full_socket_does_not_block(harness: Harness) -> None:
+def test_full_socket_does_not_block(harness: JournalHarness) -> None:
     """ "records are lost and counted" """
     sent = 3000  # more than a socket's queue holds
     for each in range(sent):
@@ -163,7 +163,7 @@ def test_full_socket_does_not_block(harness: Harness) -> None:
     assert harness.elsewhere == []
 
 
-def test_record_that_does_not_fit_is_truncated(harness: Harness) -> None:
+def test_record_that_does_not_fit_is_truncated(harness: JournalHarness) -> None:
     default = int(Path("/proc/sys/net/core/wmem_default").read_text())
     fields = {f"f{number}": "x" * 1000 for number in range(default // 500)}
     harness.log.info("much", **fields)

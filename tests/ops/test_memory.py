@@ -33,7 +33,7 @@ class System:
         self.held = 0
 
 
-class Bed:
+class GuardHarness:
     """A guard with a clock, and the logged events."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,8 +56,8 @@ class Bed:
 
 
 @pytest.fixture
-def bed(monkeypatch: pytest.MonkeyPatch, logged_failures: LoggedFailures) -> Iterator[Bed]:
-    made = Bed(monkeypatch)
+def bed(monkeypatch: pytest.MonkeyPatch, logged_failures: LoggedFailures) -> Iterator[GuardHarness]:
+    made = GuardHarness(monkeypatch)
     globalLogPublisher.addObserver(made.events.append)
     globalLogPublisher.addObserver(made.guard)
     yield made
@@ -73,7 +73,7 @@ def bed(monkeypatch: pytest.MonkeyPatch, logged_failures: LoggedFailures) -> Ite
     ]
 
 
-def test_reserve_is_freed_and_allocated_again(bed: Bed) -> None:
+def test_reserve_is_freed_and_allocated_again(bed: GuardHarness) -> None:
     """The reserve is enough to close the connection, and the failure is logged once."""
 
     assert bed.system.held == memory.RESERVE
@@ -92,7 +92,7 @@ def test_reserve_is_freed_and_allocated_again(bed: Bed) -> None:
     assert bed.ended == []
 
 
-def test_persistent_failures_exit_the_process(bed: Bed) -> None:
+def test_persistent_failures_exit_the_process(bed: GuardHarness) -> None:
     """ "the process exits, and a supervisor restarts it" """
     bed.fail()
     bed.system.has_some = False
@@ -106,7 +106,7 @@ def test_persistent_failures_exit_the_process(bed: Bed) -> None:
     assert sentence.startswith("out of memory: 11 failures in 10.0 s; ")
 
 
-def test_missing_reserve_without_failures_does_not_exit(bed: Bed) -> None:
+def test_missing_reserve_without_failures_does_not_exit(bed: GuardHarness) -> None:
     """The memory may be sufficient."""
     bed.system.has_some = False
     bed.fail()
@@ -118,7 +118,7 @@ def test_missing_reserve_without_failures_does_not_exit(bed: Bed) -> None:
     assert bed.system.held == memory.RESERVE
 
 
-def test_memory_at_the_last_attempt_prevents_the_exit(bed: Bed) -> None:
+def test_memory_at_the_last_attempt_prevents_the_exit(bed: GuardHarness) -> None:
     bed.system.has_some = False
     bed.fail()
     for _ in range(int(PATIENCE / RETRY)):
@@ -130,7 +130,9 @@ def test_memory_at_the_last_attempt_prevents_the_exit(bed: Bed) -> None:
     assert bed.ids == ["daemon.memory", "daemon.memory-back"]
 
 
-def test_failures_logged_by_twisted_count(bed: Bed, logged_failures: LoggedFailures) -> None:
+def test_failures_logged_by_twisted_count(
+    bed: GuardHarness, logged_failures: LoggedFailures
+) -> None:
     """Twisted catches the failures of timers and logs each with a traceback."""
     log = Logger()
     for error in (ValueError("another"), MemoryError("a timer's")):

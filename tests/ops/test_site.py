@@ -22,10 +22,10 @@ from tcpd.ops.site import (
 )
 
 
-class Visit:
+class SiteVisit:
     """One connection to a site with two pages."""
 
-    def __init__(self, beside: Visit | None = None) -> None:
+    def __init__(self, beside: SiteVisit | None = None) -> None:
         self.clock = beside.clock if beside else TurnClock()
         self.accepted: list[str] = []
         site = OperatorSite({"/a": self._a, "/b": lambda _: text(503, "not now")}, self.clock)
@@ -57,7 +57,7 @@ class Visit:
 
 
 def test_page() -> None:
-    visit = Visit()
+    visit = SiteVisit()
     head, body = visit.get("/a?x=1", headers="Accept: text/y\r\n")
     assert head.startswith(b"HTTP/1.1 200 ")
     assert body == b"page a"
@@ -69,21 +69,21 @@ def test_page() -> None:
 
 def test_version_is_not_sent() -> None:
     """RFC 9110 section 10.2.4: details in Server help attackers to find known holes."""
-    head, _ = Visit().get("/a")
+    head, _ = SiteVisit().get("/a")
     (server,) = [line for line in head.split(b"\r\n") if line.lower().startswith(b"server:")]
     assert server.split(b":")[1].strip() == b"tcpd"
     assert b"twisted" not in head.lower()
 
 
 def test_status_and_reason() -> None:
-    head, body = Visit().get("/b")
+    head, body = SiteVisit().get("/b")
     assert head.startswith(b"HTTP/1.1 503 ")
     assert body == b"not now\n"
 
 
 def test_head_request() -> None:
-    get, _ = Visit().get("/a")
-    head, body = Visit().get("/a", "HEAD")
+    get, _ = SiteVisit().get("/a")
+    head, body = SiteVisit().get("/a", "HEAD")
     assert body == b""
     assert [line for line in get.split(b"\r\n") if not line.startswith(b"Date")] == [
         line for line in head.split(b"\r\n") if not line.startswith(b"Date")
@@ -92,7 +92,7 @@ def test_head_request() -> None:
 
 @pytest.mark.parametrize("path", ["/", "/a/", "/A", "/a/../b", "//a", "/%61", "*", "/a%00"])
 def test_unknown_path_is_404(path: str) -> None:
-    head, _ = Visit().get(path)
+    head, _ = SiteVisit().get(path)
     assert head.startswith(b"HTTP/1.1 404 ")
 
 
@@ -100,7 +100,7 @@ def test_unknown_path_is_404(path: str) -> None:
 def test_other_methods_are_405_with_allow(method: str) -> None:
     """RFC 9110 section 15.5.6: "The origin server MUST generate an Allow header field in a 405
     response"."""
-    visit = Visit()
+    visit = SiteVisit()
     head, _ = visit.get("/a", method)
     assert head.startswith(b"HTTP/1.1 405 ")
     assert b"\r\nAllow: GET, HEAD" in head
@@ -108,7 +108,7 @@ def test_other_methods_are_405_with_allow(method: str) -> None:
 
 
 def test_connection_is_kept_open() -> None:
-    visit = Visit()
+    visit = SiteVisit()
     assert visit.get("/a")[1] == visit.get("/a")[1] == b"page a"
     assert not visit.transport.disconnecting
 
@@ -116,7 +116,7 @@ def test_connection_is_kept_open() -> None:
 def test_empty_lines_before_a_request_are_ignored() -> None:
     """RFC 9112 section 2.2: "a server that is expecting to receive and parse a request-line SHOULD
     ignore at least one empty line (CRLF) received prior to the request-line." """
-    visit = Visit()
+    visit = SiteVisit()
     for count in (1, 2, EMPTY_LINES):
         assert visit.send(b"\r\n" * count + GET).endswith(b"page a")
     for byte in (b"\r", b"\n", b"\r"):
@@ -143,7 +143,7 @@ def test_empty_lines_before_a_request_are_ignored() -> None:
     ],
 )
 def test_garbage_closes_the_connection_without_logging(data: bytes) -> None:
-    visit = Visit()
+    visit = SiteVisit()
     response = visit.send(data)
     assert visit.transport.disconnecting
     assert response == b"" or response.startswith(b"HTTP/1.1 400 ")
@@ -155,7 +155,7 @@ def test_garbage_closes_the_connection_without_logging(data: bytes) -> None:
 )
 def test_body_is_discarded(kind: str) -> None:
     """The body is stored neither in memory nor in a file."""
-    visit = Visit()
+    visit = SiteVisit()
     head = f"POST /a HTTP/1.1\r\nContent-Type: {kind}\r\nContent-Length: {BODY_BYTES}\r\n\r\n"
     assert visit.send(head.encode()) == b""
     for _ in range(64):
@@ -176,7 +176,7 @@ def test_body_is_discarded(kind: str) -> None:
 )
 def test_large_body_closes_the_connection(body: bytes) -> None:
     """RFC 9110 section 15.5.14: "The server MAY terminate the request"."""
-    visit = Visit()
+    visit = SiteVisit()
     response = visit.send(b"POST /a HTTP/1.1\r\n" + body)
     assert response.startswith(b"HTTP/1.1 413 ")
     assert visit.transport.disconnecting
@@ -189,12 +189,12 @@ GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
 def test_one_pipelined_request_is_served_a_turn() -> None:
     """RFC 9112 section 9.3.2: "A server MAY process a sequence of pipelined requests in parallel":
     here others have their turn between two."""
-    visit = Visit()
+    visit = SiteVisit()
     visit.protocol.dataReceived(GET * 2000)
     assert visit.accepted == []
     visit.clock.turn()
     assert len(visit.accepted) == 1
-    other = Visit(visit)
+    other = SiteVisit(visit)
     other.protocol.dataReceived(GET)
     visit.clock.turn()
     visit.clock.turn()
@@ -206,8 +206,8 @@ def test_one_pipelined_request_is_served_a_turn() -> None:
 
 
 def test_requests_of_a_turn_are_limited() -> None:
-    visit = Visit()
-    visits = [visit, *(Visit(visit) for _ in range(99))]
+    visit = SiteVisit()
+    visits = [visit, *(SiteVisit(visit) for _ in range(99))]
     for each in visits:
         each.protocol.dataReceived(GET * 3)
     for turn in range(1, 76):
@@ -218,7 +218,7 @@ def test_requests_of_a_turn_are_limited() -> None:
 
 def test_client_that_does_not_read_gets_no_further_response() -> None:
     """One response waits, and the transport's buffer."""
-    visit = Visit()
+    visit = SiteVisit()
     visit.protocol.dataReceived(GET * 100)
     visit.clock.turn()
     visit.protocol.pauseProducing()  # as a full transport does
@@ -233,7 +233,7 @@ def test_client_that_does_not_read_gets_no_further_response() -> None:
 
 
 def test_lost_connection_gets_no_response() -> None:
-    visit = Visit()
+    visit = SiteVisit()
     visit.protocol.dataReceived(GET * 2)
     visit.protocol.connectionLost(Failure(ConnectionDone()))
     visit.clock.advance(0)
@@ -242,7 +242,7 @@ def test_lost_connection_gets_no_response() -> None:
 
 
 def test_received_bytes_do_not_extend_the_timeout() -> None:
-    visit = Visit()
+    visit = SiteVisit()
     request = b"GET /a HTTP/1.1\r\n" + b"X: y\r\n" * 100
     seconds = 0.0
     for byte in request:
@@ -257,7 +257,7 @@ def test_received_bytes_do_not_extend_the_timeout() -> None:
 
 
 def test_timeout_restarts_with_each_request() -> None:
-    visit = Visit()
+    visit = SiteVisit()
     for _ in range(5):
         visit.clock.advance(REQUEST_SECONDS - 1)
         assert visit.get("/a")[1] == b"page a"

@@ -22,7 +22,7 @@ from tcpd.policy.checks import (
 )
 
 
-class Harness:
+class ChecksHarness:
     """Checks with a clock and threads under the test's control."""
 
     def __init__(self) -> None:
@@ -62,9 +62,9 @@ class Harness:
 ATTACKER, HONEST = "192.0.2.1", "198.51.100.1"
 
 
-def flooded() -> Harness:
+def flooded() -> ChecksHarness:
     """The queue of one address is full."""
-    harness = Harness()
+    harness = ChecksHarness()
     for number in range(CONCURRENT + QUEUED_PER_ADDRESS):
         harness.submit(f"wrong{number}", ATTACKER)
     return harness
@@ -94,7 +94,7 @@ def test_flooding_address_does_not_delay_another() -> None:
 
 
 def test_addresses_take_turns() -> None:
-    harness = Harness()
+    harness = ChecksHarness()
     for address in range(1, 5):
         for number in range(3):
             harness.submit(f"{address}-{number}", f"192.0.2.{address}")
@@ -109,7 +109,7 @@ def test_addresses_take_turns() -> None:
 
 def test_ipv6_checks_are_queued_per_64() -> None:
     """A host can use any address in its /64."""
-    harness = Harness()
+    harness = ChecksHarness()
     for number in range(CONCURRENT + QUEUED_PER_ADDRESS):
         harness.submit(f"wrong{number}", f"2001:db8::{number:x}")
     harness.submit("more", "2001:db8::ffff")
@@ -121,7 +121,7 @@ def test_ipv6_checks_are_queued_per_64() -> None:
 
 @pytest.mark.parametrize("address", [None, "127.0.0.1", "::1", "127.9.9.9"])
 def test_loopback_and_unix_sockets_have_priority(address: str | None) -> None:
-    harness = Harness()
+    harness = ChecksHarness()
     for number in range(20):
         harness.submit(f"wrong{number}", f"192.0.2.{number}")
     harness.submit("own", address)
@@ -130,7 +130,7 @@ def test_loopback_and_unix_sockets_have_priority(address: str | None) -> None:
 
 
 def test_loopback_addresses_take_turns() -> None:
-    harness = Harness()
+    harness = ChecksHarness()
     for number in range(CONCURRENT + QUEUED_PER_ADDRESS):
         harness.submit(f"wrong{number}", "127.0.0.2")
     harness.submit("right", "127.0.0.1")
@@ -139,7 +139,7 @@ def test_loopback_addresses_take_turns() -> None:
 
 
 def test_address_with_correct_last_password_has_priority() -> None:
-    harness = Harness()
+    harness = ChecksHarness()
     harness.submit("first", HONEST)
     harness.work(fits=True)
     for number in range(20):
@@ -149,7 +149,7 @@ def test_address_with_correct_last_password_has_priority() -> None:
     assert "again" in harness.under_way
     harness.work(fits=True, count=1)
     # a wrong password ends the priority
-    harness = Harness()
+    harness = ChecksHarness()
     harness.submit("right", HONEST)
     harness.work(fits=True)
     harness.submit("wrong", HONEST)
@@ -163,7 +163,7 @@ def test_address_with_correct_last_password_has_priority() -> None:
 
 def test_priority_leaves_one_check_in_four() -> None:
     """ "the others get one check in four" """
-    harness = Harness()
+    harness = ChecksHarness()
     for address in range(1, 30):
         for number in range(3):
             harness.submit(f"own{address}-{number}", f"127.0.0.{address}")
@@ -196,16 +196,16 @@ def test_unwanted_checks_leave_a_full_queue() -> None:
 
 def test_running_check_reports_though_unwanted() -> None:
     """A submitted guess counts."""
-    harness = Harness()
+    harness = ChecksHarness()
     harness.submit("wrong", ATTACKER)
     harness.gone.add("wrong")
     harness.work()
     assert harness.outcomes["wrong"] == [False]
 
 
-def crowded() -> Harness:
+def crowded() -> ChecksHarness:
     """All queues are full, with as few addresses as possible."""
-    harness = Harness()
+    harness = ChecksHarness()
     for address in range(QUEUED // QUEUED_PER_ADDRESS):
         for number in range(QUEUED_PER_ADDRESS + (CONCURRENT if address == 0 else 0)):
             harness.submit(f"wrong{address}-{number}", f"192.0.2.{address}")
@@ -226,7 +226,7 @@ def test_longest_queue_loses_its_last_check() -> None:
 
 
 def test_full_queue_accepts_only_priority() -> None:
-    harness = Harness()
+    harness = ChecksHarness()
     for number in range(CONCURRENT + QUEUED):
         harness.submit(f"wrong{number}", str(ipaddress.ip_address("10.0.0.0") + number))
     harness.submit("right", HONEST)
@@ -256,7 +256,7 @@ def test_waiting_checks_expire() -> None:
 
 
 def test_remembered_addresses_are_bounded() -> None:
-    harness = Harness()
+    harness = ChecksHarness()
     for number in range(REMEMBERED + 100):
         harness.submit("right", str(ipaddress.ip_address("10.0.0.0") + number))
         harness.work(fits=True)
@@ -273,7 +273,7 @@ def test_run_inline_reports_immediately() -> None:
 
 
 def test_callback_may_raise_or_submit() -> None:
-    harness = Harness()
+    harness = ChecksHarness()
 
     def broken(fits: bool | None) -> None:
         harness.submit("again", HONEST)
@@ -302,7 +302,7 @@ STEPS = st.lists(
 @settings(deadline=None)
 @given(STEPS)
 def test_each_check_reports_once_within_the_bounds(steps: list[tuple[str, Any]]) -> None:
-    harness = Harness()
+    harness = ChecksHarness()
     for number, (what, word) in enumerate(steps):
         if what == "ask":
             harness.submit(str(number), f"192.0.2.{ord(word)}" if word and len(word) == 1 else word)

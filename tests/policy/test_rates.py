@@ -23,7 +23,7 @@ A, B = plain_address("192.0.2.1"), plain_address("192.0.2.2")
 STATED = 16 << 20
 
 
-class Harness:
+class RateHarness:
     """An admission with a clock that the test advances."""
 
     def __init__(self, **limits: Any) -> None:
@@ -45,7 +45,7 @@ class Harness:
 
 
 def test_address_rate_refuses_that_address_only() -> None:
-    harness = Harness(address_rate=Rate(1.0, 3.0))
+    harness = RateHarness(address_rate=Rate(1.0, 3.0))
     assert harness.tries(A, 5) == [None] * 3 + [Refusal.ADDRESS_RATE] * 2
     assert harness.tries(B, 3) == [None] * 3
     harness.now += 2
@@ -53,14 +53,14 @@ def test_address_rate_refuses_that_address_only() -> None:
 
 
 def test_address_rate_counts_ipv6_by_prefix() -> None:
-    harness = Harness(address_rate=Rate(1.0, 1.0), ipv6_prefix=56)
+    harness = RateHarness(address_rate=Rate(1.0, 1.0), ipv6_prefix=56)
     assert harness.tries(plain_address("2001:db8:0:1::1"), 1) == [None]
     assert harness.tries(plain_address("2001:db8:0:2::1"), 1) == [Refusal.ADDRESS_RATE]
     assert harness.tries(plain_address("2001:db8:0:100::1"), 1) == [None]
 
 
 def test_connection_rate_counts_all_clients() -> None:
-    harness = Harness(connection_rate=Rate(1.0, 3.0))
+    harness = RateHarness(connection_rate=Rate(1.0, 3.0))
     assert harness.tries(A, 1) + harness.tries(None, 1) + harness.tries(B, 1) == [None] * 3
     assert harness.tries(A, 1) + harness.tries(None, 1) == [Refusal.SERVICE_RATE] * 2
     assert (harness.admission.count, harness.connection_count.count, harness.admission.busiest) == (
@@ -72,13 +72,13 @@ def test_connection_rate_counts_all_clients() -> None:
 
 def test_client_over_address_rate_takes_no_service_token() -> None:
     """ "one address cannot use up the rate of all" """
-    harness = Harness(connection_rate=Rate(1.0, 5.0), address_rate=Rate(1.0, 2.0))
+    harness = RateHarness(connection_rate=Rate(1.0, 5.0), address_rate=Rate(1.0, 2.0))
     harness.tries(A, 1000)
     assert harness.tries(B, 3) == [None, None, Refusal.ADDRESS_RATE]
 
 
 def test_rates_apply_to_the_proxied_address() -> None:
-    harness = Harness(connection_rate=Rate(1.0, 2.0), address_rate=Rate(1.0, 1.0))
+    harness = RateHarness(connection_rate=Rate(1.0, 2.0), address_rate=Rate(1.0, 1.0))
     admission = harness.admission
     for _ in range(9):
         assert admission.admit_unidentified() is None, "the proxy's connections are not rated"
@@ -102,7 +102,7 @@ def test_admitted_never_exceed_burst_and_rate(
 ) -> None:
     """TokenBucket: "In any interval of t seconds it grants at most burst + per_second * t tokens",
     per address and in total."""
-    harness = Harness(connection_rate=connection_rate, address_rate=address_rate)
+    harness = RateHarness(connection_rate=connection_rate, address_rate=address_rate)
     passed: list[tuple[int, float]] = []
     for host, pause in arrivals:
         harness.now += pause
@@ -125,7 +125,7 @@ def test_admitted_never_exceed_burst_and_rate(
 
 
 def test_reload_with_equal_rate_keeps_the_buckets() -> None:
-    harness = Harness(address_rate=Rate(1.0, 2.0), connection_rate=Rate(1.0, 9.0))
+    harness = RateHarness(address_rate=Rate(1.0, 2.0), connection_rate=Rate(1.0, 9.0))
     harness.tries(A, 2)
     harness.admission.reconfigure(
         Limits(EVERYBODY, 5, 5, address_rate=Rate(1.0, 2.0), connection_rate=Rate(1.0, 9.0)), []
@@ -141,7 +141,7 @@ def test_reload_with_equal_rate_keeps_the_buckets() -> None:
 )
 def test_reload_recounts_by_the_new_prefix(hosts: list[int], prefixes: list[int]) -> None:
     """A reload may change ipv6_prefix while clients are connected."""
-    harness = Harness()
+    harness = RateHarness()
     base = int(plain_address("2001:db8::"))
     present = [ipaddress.IPv6Address(base + (host << 65) + host) for host in hosts]
     for address in present:
@@ -175,7 +175,7 @@ def test_waiting_callback_runs_once_when_a_connection_ends() -> None:
 
 
 def test_waiting_callback_runs_when_limits_change() -> None:
-    harness = Harness(connections=1)
+    harness = RateHarness(connections=1)
     harness.admission.admit(A)
     called: list[str] = []
     harness.admission.wait(lambda: called.append("limits"))
@@ -206,7 +206,7 @@ def test_waiting_callback_may_wait_again() -> None:
 @pytest.mark.long
 def test_memory_for_a_million_addresses() -> None:
     """docs/howto/limits.rst: "never more than 16 MiB", the log throttle included."""
-    harness = Harness(address_rate=Rate(0.001, 2.0), per_address=1)
+    harness = RateHarness(address_rate=Rate(0.001, 2.0), per_address=1)
     throttle = LogThrottle()
     first = int(plain_address("2001:db8::"))
     tracemalloc.start()

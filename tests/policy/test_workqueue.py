@@ -19,7 +19,7 @@ from tcpd.policy.workqueue import (
 )
 
 
-class TurnScheduler:
+class SteppedScheduler:
     """A clock and reactor turns; time passes only while sources work."""
 
     def __init__(self, seconds: float = SECONDS_A_TURN) -> None:
@@ -41,14 +41,14 @@ class TurnScheduler:
             each.flush()
         return self.now - begun
 
-    def client(self, name: str, share: Hashable, *steps: float) -> Client:
-        return Client(self, name, share, *steps)
+    def client(self, name: str, share: Hashable, *steps: float) -> SteppedSource:
+        return SteppedSource(self, name, share, *steps)
 
 
-class Client:
+class SteppedSource:
     """A source with steps of given durations."""
 
-    def __init__(self, turns: TurnScheduler, name: str, share: Hashable, *steps: float) -> None:
+    def __init__(self, turns: SteppedScheduler, name: str, share: Hashable, *steps: float) -> None:
         self.turns = turns
         self.name = name
         self.share = share
@@ -75,7 +75,7 @@ class Client:
 
 def test_work_runs_immediately_while_no_source_waits() -> None:
     """ "immediately if the turn has time left and no source waits" """
-    turns = TurnScheduler()
+    turns = SteppedScheduler()
     for name in "abc":
         turns.client(name, name).add(0.001)
     assert turns.done == [("a", 1), ("b", 1), ("c", 1)]
@@ -85,7 +85,7 @@ def test_work_runs_immediately_while_no_source_waits() -> None:
 
 
 def test_work_beyond_the_turn_waits_until_output_is_flushed() -> None:
-    turns = TurnScheduler()
+    turns = SteppedScheduler()
     flood = turns.client("flood", 1)
     flood.add(*[0.001] * 12)
     assert len(turns.done) == 5
@@ -100,7 +100,7 @@ def test_work_beyond_the_turn_waits_until_output_is_flushed() -> None:
 
 
 def test_round_robin_by_address_then_by_client() -> None:
-    turns = TurnScheduler()
+    turns = SteppedScheduler()
     turns.client("busy", 0).add(1.0)
     for name in ("a1", "a2", "a3"):
         turns.client(name, "a").add(*[SECONDS_A_SHARE] * 2)
@@ -113,7 +113,7 @@ def test_round_robin_by_address_then_by_client() -> None:
 
 
 def test_single_source_gets_the_whole_turn() -> None:
-    turns = TurnScheduler()
+    turns = SteppedScheduler()
     alone = turns.client("alone", 0)
     alone.add(1.0, *[SECONDS_A_SHARE] * 8)
     turns.turn()
@@ -123,7 +123,7 @@ def test_single_source_gets_the_whole_turn() -> None:
 
 
 def test_removed_source_does_not_run() -> None:
-    turns = TurnScheduler()
+    turns = SteppedScheduler()
     turns.client("busy", 0).add(1.0)
     gone, other = turns.client("gone", 1), turns.client("other", 1)
     gone.add(0.001)
@@ -142,7 +142,7 @@ def test_source_that_raises_does_not_stop_others() -> None:
         def work(self, deadline: float) -> bool:
             raise ZeroDivisionError
 
-    turns = TurnScheduler()
+    turns = SteppedScheduler()
     turns.client("busy", 0).add(1.0)
     turns.queue.run(Broken())
     turns.client("other", 2).add(0.001)
@@ -158,7 +158,7 @@ def test_source_that_raises_does_not_stop_others() -> None:
 
 
 def test_work_caused_by_work_is_queued() -> None:
-    turns = TurnScheduler()
+    turns = SteppedScheduler()
     first, second = turns.client("first", 1), turns.client("second", 2)
     order: list[str] = []
 
@@ -176,7 +176,7 @@ def test_work_caused_by_work_is_queued() -> None:
 
 def test_added_source_does_not_run_within_the_call() -> None:
     """ "it never runs within this call" """
-    turns = TurnScheduler()
+    turns = SteppedScheduler()
     client = turns.client("a", 1, 0.001)
     turns.queue.add(client)
     turns.queue.add(client)
@@ -187,7 +187,7 @@ def test_added_source_does_not_run_within_the_call() -> None:
 
 
 def test_infinite_turn_runs_everything_immediately() -> None:
-    turns = TurnScheduler(math.inf)
+    turns = SteppedScheduler(math.inf)
     turns.client("long", 0).add(1.0, 1.0)
     turns.client("other", 1).add(1.0)
     assert len(turns.done) == 3
@@ -217,7 +217,7 @@ LONGEST_STEP = 0.02
 def test_turn_is_bounded_and_no_client_starves(
     begun: list[tuple[int, list[float]]], more: list[tuple[int, list[float]]]
 ) -> None:
-    turns = TurnScheduler()
+    turns = SteppedScheduler()
     clients = [
         turns.client(str(number), share, *steps) for number, (share, steps) in enumerate(begun)
     ]
@@ -249,7 +249,7 @@ def test_addresses_and_their_clients_get_equal_turns(
 ) -> None:
     """While all are busy, the turns of addresses differ by at most 1, and those of the clients of
     an address too."""
-    turns = TurnScheduler()
+    turns = SteppedScheduler()
     endless = [SECONDS_A_SHARE] * 10_000
     clients = [turns.client(str(n), share, *endless) for n, share in enumerate(shares)]
     turns.client("busy", "busy").add(1.0)

@@ -31,7 +31,7 @@ PATIENCE = 30.0
 USER = "root" if os.geteuid() == 0 else ""
 
 
-class Harness:
+class ExecHarness:
     """The service and its clients."""
 
     def __init__(self, reactor: Any, command: str, connections: int = 1000, **keys: Any) -> None:

@@ -18,7 +18,7 @@ CLIENT = IPv4Address("TCP", "192.0.2.1", 4711)
 SERVICE = IPv4Address("TCP", "192.0.2.2", 25)
 
 
-class Wire(StringTransport):
+class PeerTransport(StringTransport):
     """One side's transport; its peer reads nothing until :meth:`read`."""
 
     #: Buffered bytes at which the producer is paused.
@@ -61,7 +61,7 @@ class Wire(StringTransport):
         assert self.producer is None, "a transport that has a producer would wait for it"
         self.disconnecting = True
 
-    def getHandle(self) -> Wire:
+    def getHandle(self) -> PeerTransport:
         """This object is its own socket."""
         return self
 
@@ -145,7 +145,7 @@ class Wire(StringTransport):
         self.protocol.connectionLost(Failure(error))
 
 
-class Pair:
+class ForwardedPair:
     """A connected client and its far side.
 
     :param settings: keys of the service.
@@ -159,13 +159,13 @@ class Pair:
         factory = kind.make_factory(ForwardSettings(**settings), self.context)
         assert isinstance(factory, ForwardFactory)
         self.factory = factory
-        self.client = Wire()
-        self.far = Wire()
+        self.client = PeerTransport()
+        self.far = PeerTransport()
         self.side = factory.buildProtocol(CLIENT)
         self.client.protocol = self.side
         self.side.makeConnection(self.client)
 
-    def connect(self) -> Pair:
+    def connect(self) -> ForwardedPair:
         """The far side accepts the connection."""
         (_host, _port, factory, *_) = self.reactor.tcpClients[-1]
         self.far.protocol = factory.buildProtocol(None)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from relay.execing import USER, Harness, children, descriptors, readable
+from relay.execing import USER, ExecHarness, children, descriptors, readable
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
@@ -23,7 +23,7 @@ from tcpd.relay.peer_monitor import poll_events
 
 pytest.importorskip("tcpd.net.reactor", reason="the reactor that is turned by hand needs epoll")
 
-Start = Callable[..., Harness]
+Start = Callable[..., ExecHarness]
 
 
 @pytest.fixture
@@ -31,10 +31,10 @@ def start() -> Iterator[Start]:
     """Start services; they are stopped after the test."""
     from tcpd.net.reactor import TcpdReactor
 
-    houses: list[Harness] = []
+    houses: list[ExecHarness] = []
 
-    def start(command: str, **keys: Any) -> Harness:
-        houses.append(Harness(TcpdReactor(), command, **keys))
+    def start(command: str, **keys: Any) -> ExecHarness:
+        houses.append(ExecHarness(TcpdReactor(), command, **keys))
         return houses[-1]
 
     yield start
@@ -369,7 +369,7 @@ def test_a_failed_start_leaks_nothing(
     def fail(*args: Any, **named: Any) -> Any:
         raise OSError(24, "Too many open files")
 
-    client = Client(harness)
+    client = LateClient(harness)
     before, alive = descriptors(), children()
     with monkeypatch.context() as patched:
         patched.setattr(socket if name == "socketpair" else os, name, fail)
@@ -381,10 +381,10 @@ def test_a_failed_start_leaks_nothing(
     logged_failures.expect("could not be started")
 
 
-class Client:
+class LateClient:
     """A client that connects later."""
 
-    def __init__(self, harness: Harness) -> None:
+    def __init__(self, harness: ExecHarness) -> None:
         self.ours, self._theirs = socket.socketpair()
         self.ours.setblocking(False)
         self._theirs.setblocking(False)
@@ -411,16 +411,16 @@ def test_the_number_of_programs_is_limited_to_connections(start: Start) -> None:
 
 
 @pytest.fixture
-def other() -> Iterator[Harness]:
+def other() -> Iterator[ExecHarness]:
     """A service with the limit of one program, on a reactor without generations."""
     from twisted.internet.epollreactor import EPollReactor
 
-    harness = Harness(EPollReactor(), "/bin/cat", connections=1)
+    harness = ExecHarness(EPollReactor(), "/bin/cat", connections=1)
     yield harness
     harness.close()
 
 
-def test_programs_start_between_polls_on_other_reactors(other: Harness) -> None:
+def test_programs_start_between_polls_on_other_reactors(other: ExecHarness) -> None:
     """ "No event may reach an object that was registered after the poll": a descriptor opened
     between two polls is in no pending event."""
     client = other.connect()
@@ -432,7 +432,7 @@ def test_programs_start_between_polls_on_other_reactors(other: Harness) -> None:
     other.until(other.over)
 
 
-def test_a_client_lost_before_its_program_starts_frees_its_place(other: Harness) -> None:
+def test_a_client_lost_before_its_program_starts_frees_its_place(other: ExecHarness) -> None:
     """No program is started for it; the next client is served."""
     first = other.connect()
     (connection,) = other.layer.connections
@@ -446,7 +446,7 @@ def test_a_client_lost_before_its_program_starts_frees_its_place(other: Harness)
     other.until(other.over)
 
 
-def test_no_program_is_started_while_the_service_stops(other: Harness) -> None:
+def test_no_program_is_started_while_the_service_stops(other: ExecHarness) -> None:
     """Nothing would wait for its exit."""
     client = other.connect()
     ends: list[object] = []

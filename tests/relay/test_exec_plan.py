@@ -147,13 +147,13 @@ def test_path_is_set_if_the_daemon_has_none() -> None:
     }
 
 
-class Transport:
+class FactsTransport:
     def __init__(self, peer: Any, host: Any) -> None:
         self.getPeer = lambda: peer
         self.getHost = lambda: host
 
 
-class Facts:
+class ClientFacts:
     service = "s"
     id = "7"
     credentials: Any = None
@@ -162,7 +162,9 @@ class Facts:
 
 def test_ipv4_has_the_variables_of_tcpserver() -> None:
     """tcp-environ(5) of ucspi-tcp; no variable that needs DNS."""
-    transport = Transport(IPv4Address("TCP", "192.0.2.1", 4711), IPv4Address("TCP", "192.0.2.2", 7))
+    transport = FactsTransport(
+        IPv4Address("TCP", "192.0.2.1", 4711), IPv4Address("TCP", "192.0.2.2", 7)
+    )
     assert connection_variables(transport, None, "Here.Example") == {
         "PROTO": "TCP",
         "TCPLOCALHOST": "here.example",
@@ -175,7 +177,7 @@ def test_ipv4_has_the_variables_of_tcpserver() -> None:
 
 def test_ipv6_has_the_variables_of_ucspi_tcp6() -> None:
     """tcp-environ(5) of ucspi-tcp6: PROTO is TCP6, and both families of names are set."""
-    transport = Transport(
+    transport = FactsTransport(
         IPv6Address("TCP", "fe80::1%eth0", 4711), IPv6Address("TCP", "fe80::2%eth0", 7)
     )
     found = connection_variables(transport, None, "h")
@@ -186,9 +188,9 @@ def test_ipv6_has_the_variables_of_ucspi_tcp6() -> None:
 
 
 def test_a_unix_socket_has_the_variables_of_ucspi_unix() -> None:
-    facts = Facts()
+    facts = ClientFacts()
     facts.credentials = Credentials(11, 22, 33)
-    transport = Transport(UNIXAddress(None), UNIXAddress(b"/run/x"))
+    transport = FactsTransport(UNIXAddress(None), UNIXAddress(b"/run/x"))
     assert connection_variables(transport, facts, "h") == {
         "PROTO": "UNIX",
         "UNIXLOCALPATH": "/run/x",
@@ -202,9 +204,9 @@ def test_a_unix_socket_has_the_variables_of_ucspi_unix() -> None:
 
 def test_tls_has_the_variables_of_mod_ssl() -> None:
     """Text chosen by the client has no control characters."""
-    facts = Facts()
+    facts = ClientFacts()
     facts.tls = TLSFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", "a\x1b[31m\0b")
-    transport = Transport(UNIXAddress(None), UNIXAddress(None))
+    transport = FactsTransport(UNIXAddress(None), UNIXAddress(None))
     found = connection_variables(transport, facts, "h")
     assert found["SSL_PROTOCOL"] == "TLSv1.3"
     assert found["SSL_CIPHER"] == "TLS_AES_256_GCM_SHA384"

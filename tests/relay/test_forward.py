@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from relay.forwarding import CLIENT, SERVICE, Pair, Wire
+from relay.forwarding import CLIENT, SERVICE, ForwardedPair, PeerTransport
 from twisted.internet.error import (
     ConnectError,
     ConnectionAborted,
@@ -59,7 +59,7 @@ def logged() -> Iterator[list[LogEvent]]:
 
 
 def test_the_factory_provides_its_interfaces() -> None:
-    pair = Pair()
+    pair = ForwardedPair()
     verifyObject(IHalfCloseableProtocol, pair.side)
     verifyObject(IFarewell, pair.side)
     verifyObject(IReconfigurable, pair.factory)
@@ -73,7 +73,7 @@ def test_the_factory_provides_its_interfaces() -> None:
 
 
 def test_nothing_is_read_from_the_client_before_the_far_side_is_connected() -> None:
-    pair = Pair()
+    pair = ForwardedPair()
     assert not pair.client.reading
     assert pair.reactor.tcpClients[0][:2] == ("192.0.2.9", 25)
     pair.connect()
@@ -83,7 +83,7 @@ def test_nothing_is_read_from_the_client_before_the_far_side_is_connected() -> N
 
 def test_data_decrypted_with_the_tls_handshake_is_relayed() -> None:
     """A paused TLS layer still delivers what it has decrypted."""
-    pair = Pair()
+    pair = ForwardedPair()
     pair.side.dataReceived(b"HELO ")
     pair.side.dataReceived(b"x\r\n")
     pair.connect()
@@ -91,7 +91,7 @@ def test_data_decrypted_with_the_tls_handshake_is_relayed() -> None:
 
 
 def test_data_of_a_client_that_closed_early_is_relayed() -> None:
-    pair = Pair()
+    pair = ForwardedPair()
     pair.side.dataReceived(b"x")
     pair.client.lose(ConnectionDone())
     pair.connect()
@@ -103,7 +103,7 @@ def test_data_of_a_client_that_closed_early_is_relayed() -> None:
 @pytest.mark.parametrize("error", [ConnectionDone(), ConnectionLost()])
 def test_a_lost_client_cancels_the_connection_attempt(error: Exception) -> None:
     """No connection is made without a client."""
-    pair = Pair()
+    pair = ForwardedPair()
     pair.client.lose(error)
     pair.reactor.advance(GRACE)
     assert pair.reactor.connectors[-1].stoppedConnecting
@@ -113,7 +113,7 @@ def test_a_lost_client_cancels_the_connection_attempt(error: Exception) -> None:
 
 def test_a_far_side_connected_as_the_client_is_lost_gets_a_reset() -> None:
     """As if the client had connected to it directly."""
-    pair = Pair()
+    pair = ForwardedPair()
     pair.client.lose(ConnectionLost())
     pair.connect()
     assert pair.far.aborting
@@ -123,7 +123,7 @@ def test_a_far_side_connected_as_the_client_is_lost_gets_a_reset() -> None:
 
 def test_a_kicked_client_cancels_the_connection_attempt() -> None:
     """Also if the client has sent data."""
-    pair = Pair()
+    pair = ForwardedPair()
     pair.side.dataReceived(b"x")
     assert pair.side.farewell(End.KICKED) == b""
     pair.client.lose(ConnectionDone())
@@ -148,7 +148,7 @@ def test_a_kicked_client_cancels_the_connection_attempt() -> None:
 def test_a_failed_connection_is_logged_and_counted(
     logged: list[LogEvent], error: Exception, word: str
 ) -> None:
-    pair = Pair()
+    pair = ForwardedPair()
     pair.refuse(error)
     assert pair.client.disconnecting
     assert pair.counted == {f"far-{word}": 1}
@@ -166,17 +166,17 @@ def test_a_failed_connection_is_logged_and_counted(
 def test_a_failed_connection_resets_the_client(number: int) -> None:
     """ "A truncated stream never looks complete": neither as an empty reply, nor as if the
     client's data had been delivered."""
-    pair = Pair()
+    pair = ForwardedPair()
     pair.refuse(ConnectError(osError=number))
     assert pair.client.aborting
     pair.client.lose(ConnectionLost())
 
 
 def test_a_burst_of_failures_is_logged_once_and_counted_each_time(logged: list[LogEvent]) -> None:
-    pair = Pair()
+    pair = ForwardedPair()
     pair.refuse(ConnectionRefusedError(osError=111))
     for _ in range(3):
-        client = Wire()
+        client = PeerTransport()
         side = pair.factory.buildProtocol(CLIENT)
         client.protocol = side
         side.makeConnection(client)
@@ -187,7 +187,7 @@ def test_a_burst_of_failures_is_logged_once_and_counted_each_time(logged: list[L
 
 
 def test_connecting_times_out(logged: list[LogEvent]) -> None:
-    pair = Pair(connect_timeout=3.0)
+    pair = ForwardedPair(connect_timeout=3.0)
     pair.reactor.advance(2.9)
     assert not pair.client.disconnecting
     pair.reactor.advance(0.2)
@@ -204,7 +204,7 @@ def test_a_resolver_timeout_is_reported_as_unresolved(
     """The look-up ends at ``connect_timeout``, and after 10 s at the latest."""
     threads: list[Any] = []
     monkeypatch.setattr("threading.Thread.start", lambda thread: threads.append(thread))
-    pair = Pair(to="mail.example:25", connect_timeout=timeout)
+    pair = ForwardedPair(to="mail.example:25", connect_timeout=timeout)
     pair.reactor.advance(2.9)
     assert not pair.client.disconnecting
     pair.reactor.advance(min(timeout, 10.0) - 2.9)
@@ -226,7 +226,7 @@ def test_a_resolver_timeout_is_reported_as_unresolved(
 def test_bytes_do_not_depend_on_segmentation(pieces: list[tuple[bool, bytes]]) -> None:
     """Each side receives what the other sent, however it was segmented, and whichever side was
     paused."""
-    pair = Pair().connect()
+    pair = ForwardedPair().connect()
     sent = {True: b"", False: b""}
     received = {True: b"", False: b""}
     for from_client, piece in pieces:
@@ -242,13 +242,13 @@ def test_bytes_do_not_depend_on_segmentation(pieces: list[tuple[bool, bytes]]) -
 
 @pytest.mark.parametrize("slow", ["client", "far"])
 def test_a_side_that_does_not_read_costs_bounded_memory(slow: str) -> None:
-    pair = Pair().connect()
+    pair = ForwardedPair().connect()
     reader, writer = (pair.client, pair.far) if slow == "client" else (pair.far, pair.client)
     sent = 0
     while writer.reading:
         writer.say(bytes(4096))
         sent += 4096
-        assert sent <= 2 * Wire.ROOM
+        assert sent <= 2 * PeerTransport.ROOM
     assert reader.reading  # the other direction is not affected
     assert reader.read() == bytes(sent)
     assert writer.reading
@@ -256,11 +256,11 @@ def test_a_side_that_does_not_read_costs_bounded_memory(slow: str) -> None:
 
 def test_buffered_data_is_sent_before_later_data() -> None:
     """A paused TLS layer still delivers the rest of what it has decrypted."""
-    pair = Pair().connect()
-    pair.side.dataReceived(b"a" * (Wire.ROOM + 1))
+    pair = ForwardedPair().connect()
+    pair.side.dataReceived(b"a" * (PeerTransport.ROOM + 1))
     assert not pair.client.reading
     pair.side.dataReceived(b"b")
-    assert pair.far.read() == b"a" * (Wire.ROOM + 1) + b"b"
+    assert pair.far.read() == b"a" * (PeerTransport.ROOM + 1) + b"b"
     assert pair.client.reading
     assert pair.far.producer is None
     pair.client.say(b"c")
@@ -268,11 +268,11 @@ def test_buffered_data_is_sent_before_later_data() -> None:
 
 
 def test_a_half_close_follows_buffered_data() -> None:
-    pair = Pair().connect()
-    pair.side.dataReceived(b"a" * (Wire.ROOM + 1))
+    pair = ForwardedPair().connect()
+    pair.side.dataReceived(b"a" * (PeerTransport.ROOM + 1))
     pair.side.readConnectionLost()
     assert pair.far.half_closing
-    assert pair.far.read() == b"a" * (Wire.ROOM + 1)
+    assert pair.far.read() == b"a" * (PeerTransport.ROOM + 1)
     assert pair.far.half_closed
     assert not pair.client.reading  # its FIN was received
 
@@ -281,7 +281,7 @@ def test_a_half_close_follows_buffered_data() -> None:
 
 
 def test_the_clients_half_close_is_relayed_and_the_reply_delivered() -> None:
-    pair = Pair().connect()
+    pair = ForwardedPair().connect()
     pair.client.say(b"question")
     pair.client.end()
     assert pair.far.half_closing
@@ -301,7 +301,7 @@ def test_the_clients_half_close_is_relayed_and_the_reply_delivered() -> None:
 
 
 def test_the_far_sides_half_close_is_relayed_and_the_client_may_send() -> None:
-    pair = Pair().connect()
+    pair = ForwardedPair().connect()
     pair.far.say(b"banner")
     pair.far.end()
     assert pair.client.half_closing
@@ -319,7 +319,7 @@ def test_the_far_sides_half_close_is_relayed_and_the_client_may_send() -> None:
 
 
 def test_a_half_close_follows_data_buffered_for_a_full_side() -> None:
-    pair = Pair().connect()
+    pair = ForwardedPair().connect()
     pair.far.say(bytes(100_000))
     assert not pair.far.reading
     pair.far.producerState = "producing"  # read before it was paused
@@ -331,7 +331,7 @@ def test_a_half_close_follows_data_buffered_for_a_full_side() -> None:
 
 
 def test_a_half_close_before_the_far_side_is_connected_is_relayed() -> None:
-    pair = Pair()
+    pair = ForwardedPair()
     pair.side.dataReceived(b"x")
     pair.client.read_ended = True
     pair.side.readConnectionLost()
@@ -342,7 +342,7 @@ def test_a_half_close_before_the_far_side_is_connected_is_relayed() -> None:
 
 
 def test_a_reset_by_the_client_resets_the_far_side() -> None:
-    pair = Pair().connect()
+    pair = ForwardedPair().connect()
     pair.client.say(b"x")
     pair.client.lose(ConnectionLost())
     assert pair.far.aborting
@@ -351,7 +351,7 @@ def test_a_reset_by_the_client_resets_the_far_side() -> None:
 
 
 def test_a_reset_by_the_far_side_resets_the_client() -> None:
-    pair = Pair().connect()
+    pair = ForwardedPair().connect()
     pair.far.say(b"x")
     pair.far.lose(ConnectionLost())
     assert pair.client.aborting
@@ -362,7 +362,7 @@ def test_a_reset_by_the_far_side_resets_the_client() -> None:
 def test_a_reply_before_a_half_close_and_a_reset_is_delivered() -> None:
     """A server may reply, close, and reset further data. The client must get the reply, so its
     connection is not closed with unread input."""
-    pair = Pair().connect()
+    pair = ForwardedPair().connect()
     pair.far.say(b"413 too much")
     pair.far.end()
     pair.client.say(b"more")
@@ -378,7 +378,7 @@ def test_a_reply_before_a_half_close_and_a_reset_is_delivered() -> None:
 
 
 def test_a_reply_read_before_the_reset_is_delivered() -> None:
-    pair = Pair().connect()
+    pair = ForwardedPair().connect()
     pair.far.end()
     pair.client.read()
     pair.far.lose(ConnectionLost())
@@ -391,7 +391,7 @@ def test_a_reply_read_before_the_reset_is_delivered() -> None:
 
 def test_a_reset_reported_on_send_resets_the_client() -> None:
     """The kernel reports a reset once; reading then returns end of file."""
-    pair = Pair().connect()
+    pair = ForwardedPair().connect()
     pair.far.say(b"half an ans")
     pair.far.send_error = ConnectionResetError(errno.ECONNRESET, "reset")
     pair.client.say(b"more")
@@ -406,7 +406,7 @@ def test_a_reset_reported_on_send_resets_the_client() -> None:
 
 def test_a_reset_reported_as_end_of_file_resets_the_client() -> None:
     """Twisted's epoll reactor treats EPOLLHUP as end of file; SO_ERROR has the error."""
-    pair = Pair().connect()
+    pair = ForwardedPair().connect()
     pair.far.say(b"half")
     pair.far.error = errno.ECONNRESET
     pair.far.end()
@@ -416,7 +416,7 @@ def test_a_reset_reported_as_end_of_file_resets_the_client() -> None:
 
 def test_a_reply_is_delivered_if_sending_fails_with_epipe() -> None:
     """EPIPE: its FIN came first, so the reply is complete; the client's data is not: reset."""
-    pair = Pair().connect()
+    pair = ForwardedPair().connect()
     pair.far.send_error = BrokenPipeError(errno.EPIPE, "closed")
     pair.client.say(b"more")
     pair.far.say(b"413 too much")
@@ -435,7 +435,7 @@ def test_a_reply_is_delivered_if_sending_fails_with_epipe() -> None:
 
 def test_data_before_a_half_close_is_delivered_if_the_client_is_lost() -> None:
     """It closed, and its kernel reset the reply: data before its FIN is complete."""
-    pair = Pair().connect()
+    pair = ForwardedPair().connect()
     pair.client.say(b"last words")
     pair.client.end()
     pair.client.lose(ConnectionLost())
@@ -447,7 +447,7 @@ def test_data_before_a_half_close_is_delivered_if_the_client_is_lost() -> None:
 
 def test_the_far_side_has_linger_seconds_to_read_after_a_close() -> None:
     """Also if the connection layer or TLS closed it."""
-    pair = Pair().connect()
+    pair = ForwardedPair().connect()
     pair.client.say(b"last words")
     pair.client.lose(ConnectionDone())
     assert pair.far.disconnecting
@@ -459,7 +459,7 @@ def test_the_far_side_has_linger_seconds_to_read_after_a_close() -> None:
 
 
 def test_the_far_side_is_closed_when_it_has_read_all() -> None:
-    pair = Pair().connect()
+    pair = ForwardedPair().connect()
     pair.client.say(b"last words")
     pair.client.lose(ConnectionDone())
     assert pair.far.read() == b"last words"
@@ -468,7 +468,7 @@ def test_the_far_side_is_closed_when_it_has_read_all() -> None:
 
 def test_a_farewell_sends_nothing_and_stops_reading() -> None:
     """ "A truncated stream never looks complete": the policy cuts both directions."""
-    pair = Pair().connect()
+    pair = ForwardedPair().connect()
     assert pair.side.farewell(End.SHUTDOWN) == b""
     assert not pair.far.reading
     assert pair.client.aborting
@@ -479,7 +479,7 @@ def test_a_farewell_sends_nothing_and_stops_reading() -> None:
 
 def test_a_stopping_service_waits_for_its_far_sides() -> None:
     """ "the client's data is still delivered", for at most ``drain``."""
-    pair = Pair().connect()
+    pair = ForwardedPair().connect()
     ends: list[object] = []
     pair.client.say(b"last words")
     pair.factory.finish(20.0).addCallback(ends.append)
@@ -494,7 +494,7 @@ def test_a_stopping_service_waits_for_its_far_sides() -> None:
 @pytest.mark.parametrize("how", ["late", "hurried"])
 def test_a_far_side_that_does_not_read_is_cut_at_the_stop(how: str) -> None:
     """ "what is left then is to be cut off", as at the second SIGTERM."""
-    pair = Pair().connect()
+    pair = ForwardedPair().connect()
     ends: list[object] = []
     pair.client.say(b"last words")
     pair.client.lose(ConnectionDone())
@@ -513,7 +513,7 @@ def test_a_far_side_that_does_not_read_is_cut_at_the_stop(how: str) -> None:
 
 def test_a_service_without_connections_stops_at_once() -> None:
     ends: list[object] = []
-    pair = Pair()
+    pair = ForwardedPair()
     pair.refuse(ConnectionRefusedError(osError=111))
     pair.factory.finish(2.0).addCallback(ends.append)
     assert ends == [None]
@@ -521,7 +521,7 @@ def test_a_service_without_connections_stops_at_once() -> None:
 
 def test_a_farewell_does_not_truncate_a_closed_direction() -> None:
     """The far side's data is complete; the client's is not."""
-    pair = Pair().connect()
+    pair = ForwardedPair().connect()
     pair.far.say(b"answer")
     pair.far.end()
     assert pair.side.farewell(End.IDLE) == b""
@@ -529,7 +529,7 @@ def test_a_farewell_does_not_truncate_a_closed_direction() -> None:
     pair.client.lose(ConnectionDone())
     pair.far.read()
     assert pair.far.aborting
-    pair = Pair().connect()
+    pair = ForwardedPair().connect()
     pair.client.end()
     assert pair.side.farewell(End.IDLE) == b""
     assert pair.client.aborting
@@ -554,13 +554,13 @@ def test_a_farewell_does_not_truncate_a_closed_direction() -> None:
 )
 def test_the_proxy_header_precedes_the_clients_data(version: str, header: bytes) -> None:
     """proxy-protocol.txt: "prepended before any data flowing from the sender to the receiver" """
-    pair = Pair(send_proxy=version)
+    pair = ForwardedPair(send_proxy=version)
     pair.side.dataReceived(b"x")
     pair.connect()
     assert pair.far.read() == header + b"x"
 
 
-class WithFacts(Wire):
+class WithFacts(PeerTransport):
     """A transport with these facts about its connection."""
 
     def __init__(self, tls: TLSFacts | None, proxy: ProxyFacts | None) -> None:
@@ -610,7 +610,7 @@ def proxied(**facts: Any) -> ProxyFacts:
 def test_version_2_combines_own_facts_and_a_received_header(
     tls: TLSFacts | None, proxy: ProxyFacts | None, means: dict[str, Any]
 ) -> None:
-    factory = Pair(send_proxy="v2").factory
+    factory = ForwardedPair(send_proxy="v2").factory
     ends = AddressPair(ip_address(CLIENT.host), CLIENT.port, ip_address(SERVICE.host), SERVICE.port)
     assert factory.route.header(WithFacts(tls, proxy)) == version_2(ends, **means)
 
@@ -633,28 +633,28 @@ def test_common_name_parses_a_subject(subject: str | None, name: str | None) -> 
 
 
 def test_a_reload_applies_to_new_connections() -> None:
-    pair = Pair()
+    pair = ForwardedPair()
     pair.factory.reconfigure(ForwardSettings(to=parse_target("192.0.2.10:26"), send_proxy="v1"))
     pair.connect()
     assert pair.far.read() == b""
     side = pair.factory.buildProtocol(CLIENT)
-    client = Wire()
+    client = PeerTransport()
     client.protocol = side
     side.makeConnection(client)
     assert pair.reactor.tcpClients[-1][:2] == ("192.0.2.10", 26)
 
 
 def test_the_endpoint_depends_on_the_target() -> None:
-    pair = Pair(to="[2001:db8::1]:25")
+    pair = ForwardedPair(to="[2001:db8::1]:25")
     assert pair.reactor.tcpClients[0][:2] == ("2001:db8::1", 25)
-    pair = Pair(to="unix:/run/x")
+    pair = ForwardedPair(to="unix:/run/x")
     assert pair.reactor.unixClients[0][0] == "/run/x"
 
 
 def setting_error(**settings: Any) -> SettingError:
     settings.setdefault("to", "localhost:25")
     settings["to"] = parse_target(settings["to"])
-    context = Pair().context
+    context = ForwardedPair().context
     with pytest.raises(SettingError) as caught:
         kind.make_factory(ForwardSettings(**settings), context)
     return caught.value

@@ -26,7 +26,7 @@ from tcpd.relay.peer_monitor import CHECK, PeerMonitor
 RESET = struct.pack("ii", 1, 0)
 
 
-class Visit:
+class MonitoredClient:
     """A client, its connection and its monitor.
 
     :param ours: the daemon's end, connected.
@@ -72,15 +72,15 @@ def tcp() -> tuple[socket.socket, socket.socket]:
     return ours, client
 
 
-Come = Callable[[tuple[socket.socket, socket.socket]], Visit]
+Come = Callable[[tuple[socket.socket, socket.socket]], MonitoredClient]
 
 
 @pytest.fixture
 def come() -> Iterator[Come]:
-    visits: list[Visit] = []
+    visits: list[MonitoredClient] = []
 
-    def come(ends: tuple[socket.socket, socket.socket]) -> Visit:
-        visits.append(Visit(*ends))
+    def come(ends: tuple[socket.socket, socket.socket]) -> MonitoredClient:
+        visits.append(MonitoredClient(*ends))
         return visits[-1]
 
     yield come
@@ -98,7 +98,7 @@ def arrived(sock: socket.socket, event: int) -> None:
     assert poll.poll(10_000)
 
 
-def reset(visit: Visit) -> None:
+def reset(visit: MonitoredClient) -> None:
     visit.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
     visit.client.close()
     arrived(visit.ours, 0)

@@ -19,7 +19,7 @@ from tcpd.policy.reasons import End
 from tcpd.small.chargen import CHUNK, PATTERN, Chargen, ChargenFactory, answer
 
 
-class Conversation:
+class ReadingClient:
     """A client that reads on demand, on a transport that pauses its producer above a limit."""
 
     def __init__(self, limit: int = 65536) -> None:
@@ -70,7 +70,7 @@ def test_pattern_is_that_of_the_rfc() -> None:
 
 
 def test_pattern_repeats_seamlessly() -> None:
-    conversation = Conversation()
+    conversation = ReadingClient()
     stream = b""
     for _ in range(4):
         conversation.turns(1)
@@ -92,7 +92,7 @@ def test_interfaces() -> None:
 
 
 def test_client_that_does_not_read_has_one_chunk_buffered() -> None:
-    conversation = Conversation()
+    conversation = ReadingClient()
     conversation.turns(1000)
     assert len(conversation.transport.value()) == len(CHUNK)
     assert conversation.clock.getDelayedCalls() == []
@@ -103,14 +103,14 @@ def test_client_that_does_not_read_has_one_chunk_buffered() -> None:
 
 def test_one_chunk_a_turn_without_pauses() -> None:
     """Other connections are served in between."""
-    conversation = Conversation(limit=10**9)
+    conversation = ReadingClient(limit=10**9)
     for turn in range(1, 5):
         conversation.turns(1)
         assert len(conversation.transport.value()) == turn * len(CHUNK)
 
 
 def test_double_resume_writes_once_a_turn() -> None:
-    conversation = Conversation(limit=10**9)
+    conversation = ReadingClient(limit=10**9)
     conversation.protocol.resumeProducing()
     conversation.protocol.resumeProducing()
     conversation.turns(1)
@@ -119,7 +119,7 @@ def test_double_resume_writes_once_a_turn() -> None:
 
 def test_received_data_is_discarded() -> None:
     """RFC 864: "Any data received is thrown away"."""
-    conversation = Conversation()
+    conversation = ReadingClient()
     conversation.protocol.dataReceived(b"stop!\r\n")
     conversation.turns(1)
     assert conversation.read() == CHUNK
@@ -127,7 +127,7 @@ def test_received_data_is_discarded() -> None:
 
 def test_half_closed_client_gets_further_data() -> None:
     """RFC 864: "This continues until the calling user terminates the connection"."""
-    conversation = Conversation()
+    conversation = ReadingClient()
     conversation.protocol.readConnectionLost()
     conversation.turns(1)
     assert conversation.read() == CHUNK
@@ -138,7 +138,7 @@ def test_half_closed_client_gets_further_data() -> None:
 
 @pytest.mark.parametrize("paused", [True, False])
 def test_farewell_stops_writing(paused: bool) -> None:
-    conversation = Conversation()
+    conversation = ReadingClient()
     conversation.turns(1 if paused else 0)
     before = conversation.transport.value()
     assert conversation.protocol.farewell(End.SHUTDOWN) == b""
@@ -150,7 +150,7 @@ def test_farewell_stops_writing(paused: bool) -> None:
 
 
 def test_nothing_is_written_while_closing() -> None:
-    conversation = Conversation()
+    conversation = ReadingClient()
     conversation.transport.loseConnection()
     conversation.turns(3)
     assert conversation.transport.value() == b""
@@ -159,7 +159,7 @@ def test_nothing_is_written_while_closing() -> None:
 
 @pytest.mark.parametrize("paused", [True, False])
 def test_lost_connection_leaves_no_timer(paused: bool) -> None:
-    conversation = Conversation()
+    conversation = ReadingClient()
     conversation.turns(1 if paused else 0)
     conversation.lose()
     assert conversation.clock.getDelayedCalls() == []

@@ -23,7 +23,7 @@ UNIX = Facts(
 
 
 @implementer(IConnection)
-class Layered(StringTransport):
+class LayeredTransport(StringTransport):
     """A transport with a connection layer."""
 
     def facts(self) -> Facts:
@@ -47,7 +47,7 @@ def test_provides_ikind() -> None:
 
 def test_report_is_sent_and_the_connection_closed(context: IContext) -> None:
     """ "connect, read drawing + report + hints, the server closes" """
-    text = report_of(context, Layered()).decode("ascii")
+    text = report_of(context, LayeredTransport()).decode("ascii")
     lines = text.split("\r\n")
     assert "No drawing" in lines[0]
     assert "Layer 7, application" in lines
@@ -56,7 +56,7 @@ def test_report_is_sent_and_the_connection_closed(context: IContext) -> None:
 
 
 def test_json_is_one_line(context: IContext) -> None:
-    line = report_of(context, Layered(), format="json")
+    line = report_of(context, LayeredTransport(), format="json")
     assert line.endswith(b"\r\n")
     assert line.count(b"\n") == 1
     found: dict[str, Any] = json.loads(line)
@@ -71,6 +71,6 @@ def test_transport_without_a_connection_layer(context: IContext, format: str) ->
 def test_new_options_apply_to_new_connections(context: IContext) -> None:
     factory = kind.make_factory(HandshakeSettings(), context)
     factory.reconfigure(HandshakeSettings(format="json"))
-    transport = Layered()
+    transport = LayeredTransport()
     factory.buildProtocol(None).makeConnection(transport)
     assert transport.value().startswith(b"{")

@@ -41,7 +41,7 @@ class Stuck(AssertionError):
     """A connection that the daemon has not closed in time."""
 
 
-class Conversation:
+class DrivenConnection:
     """One connection.
 
     :param name: for messages.
@@ -188,14 +188,14 @@ class Conversation:
             self.finish(reset=self._ending is not Ending.CLOSE)
 
 
-def drive(conversations: Iterator[Conversation], at_once: int) -> Iterator[Conversation]:
+def drive(conversations: Iterator[DrivenConnection], at_once: int) -> Iterator[DrivenConnection]:
     """Run conversations, ``at_once`` concurrently.
 
     :return: each conversation as it ends.
     :raise Stuck: for a connection that does not end.
     """
     selector = selectors.DefaultSelector()
-    active: dict[Conversation, int] = {}
+    active: dict[DrivenConnection, int] = {}
     more = True
     try:
         while True:

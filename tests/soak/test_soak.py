@@ -24,7 +24,7 @@ import certificates
 import pytest
 from running import PATIENCE, Daemon, client_context, descriptors, resident
 from soak import inputs
-from soak.driving import Conversation, Ending, drive
+from soak.driving import DrivenConnection, Ending, drive
 from twisted.internet.task import Clock
 
 from tcpd.config.errors import ConfigError
@@ -231,7 +231,7 @@ class Soak:
                 checked = self.counts.total()
                 self.check()
 
-    def _conversations(self, until: int) -> Iterator[Conversation]:
+    def _conversations(self, until: int) -> Iterator[DrivenConnection]:
         while self.counts.total() < until:
             if self._chance.random() < 0.05:
                 self._send_datagrams()
@@ -243,11 +243,11 @@ class Soak:
             self.started += 1
             yield self._conversation(name, self.started)
 
-    def _conversation(self, name: str, number: int) -> Conversation:
+    def _conversation(self, name: str, number: int) -> DrivenConnection:
         frontend = FRONTENDS[name]
         chance = random.Random(f"{self.seed}/{number}")
         endings = (Ending.HALF_CLOSE,) * 6 + (Ending.CLOSE, Ending.RESET, Ending.DEAF)
-        return Conversation(
+        return DrivenConnection(
             f"{name} #{number}",
             lambda: self._connect(frontend),
             frontend.generate(chance, chance.randint(2, 60)),
