@@ -314,7 +314,7 @@ class IFinishing(Interface):
 
 
 class IAbortable(IFinishing):
-    """A factory that can abort what it is finishing."""
+    """A factory that can abort unfinished work."""
 
     def abort():
         """Abort the rest. Called at the second signal to end the daemon; the Deferred of

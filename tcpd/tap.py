@@ -205,7 +205,7 @@ def _leave(text: str) -> NoReturn:
     try:
         sys.stdout.write(text.rstrip("\n") + "\n")
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader has seen enough of it
+    except BrokenPipeError:  # the reader has closed the pipe
         discard_output()
     except OSError as error:
         discard_output()

@@ -1,7 +1,7 @@
 """Quits of clients that left or were dropped: run by the work queue, in batches.
 
-A thousand connections may end in one turn of the reactor, and each quit is an event for everybody
-in the same rooms. So quits wait for the work queue, and those of one turn are sent together.
+A thousand connections may end in one turn of the reactor, and each quit is an event for all members
+of the same rooms. Quits therefore wait for the work queue, and those of one turn are sent together.
 """
 
 from __future__ import annotations

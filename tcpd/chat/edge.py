@@ -51,7 +51,7 @@ class ChatProtocol(SinglePump):
 
     @abstractmethod
     def converse(self, outbox: Outbox, connection: IConnection | None) -> Conversation:
-        """Make the conversation. Called once, when the connection is there.
+        """Make the conversation. Called once, when the connection is made.
 
         :param connection: an :class:`tcpd.interfaces.IConnection`, or ``None``.
         """

@@ -121,7 +121,7 @@ class Hub(Moderating, Speaking):
         self._later = later
         self._closing = False
 
-    # --- what there is ---
+    # --- properties ---
 
     @property
     def lobby(self) -> Room | None:
@@ -169,7 +169,7 @@ class Hub(Moderating, Speaking):
         """Create the person of a client, in no room yet: ``client.person``.
 
         :param nick: as typed.
-        :param profile: what else is known of it.
+        :param profile: the other properties of the person.
         """
         if len(self.state.people) >= self.settings.max_members:
             return Refused(Code.HUB_FULL, "there are too many people here, try again later")
@@ -194,9 +194,9 @@ class Hub(Moderating, Speaking):
     def attach(self, client: Client, person: Person) -> None:
         """Attach a client to a person who has another connection.
 
-        :param client: one that has not entered.
+        :param client: a client that has not entered.
         """
-        self.fanout.flush_held()  # what was said before it came
+        self.fanout.flush_held()  # else the new client would receive earlier messages
         client.person = person
         client.spoke = self.clock()
         person.clients = (*person.clients, client)
@@ -216,7 +216,7 @@ class Hub(Moderating, Speaking):
         """Validate a nickname, and check that it is free.
 
         :param nick: as typed.
-        :param person: who wants it; ``None`` for somebody who has not entered.
+        :param person: the person who requests it; ``None`` for a client that has not entered.
         """
         try:
             checked = nickname(nick)
@@ -599,7 +599,7 @@ class Hub(Moderating, Speaking):
         self.most_people = max(self.most_people, len(self.state.people))
         client = self._entering.pop(person.id, None)
         if client is not None and client.gone:
-            # it left while the event was on its way
+            # it left before the event was delivered
             self._append(Quit(*self._head(person), ""), None)
         elif client is not None:
             self.attach(client, person)

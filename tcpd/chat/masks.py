@@ -27,7 +27,7 @@ _WILD_OR_ESCAPED = re.compile(r"(\\[*?]|[*?])")
 
 
 class BadMask(ValueError):
-    """A mask that matches nobody. Its text is a sentence for the user, without a full stop."""
+    """An invalid mask. The text is a sentence for the user, without a full stop."""
 
 
 def normal(text: str) -> str:
@@ -80,9 +80,8 @@ MUTE = "m"
 class Mask:
     """A pattern for ``nick!user@host``; :meth:`of` makes one. Two that match the same are equal.
 
-    A backslash is a letter here, as it is in nicknames: no nickname, user name or host has a ``*``
-    or a ``?``, so that a mask with an escaped one would match nobody, and ``ann\\*`` would
-    not find the ``ann\\away`` that it is meant for.
+    Backslashes do not escape, as nicknames may contain them: ``ann\\*`` matches ``ann\\away``.
+    Escapes would be of no use, as no nickname, user name or host contains ``*`` or ``?``.
 
     :ivar text: the full mask, as it is shown; a mute begins with ``m:``.
     :ivar key: the same, folded.

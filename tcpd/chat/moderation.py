@@ -283,7 +283,7 @@ class Moderating(Verbs):
             return Refused(Code.BAD_ARGUMENT, str(error))
         mode = change.mode
         if mask.mutes and mode is Mode.INVITED:
-            return Refused(Code.BAD_ARGUMENT, "a mute stands among bans and exemptions alone")
+            return Refused(Code.BAD_ARGUMENT, "a mute is valid in bans and exemptions only")
         listed = room.lists[mode]
         last = _last(before, mode, mask.key)
         is_listed = mask.key in listed if last is None else last.adding
@@ -298,7 +298,7 @@ class Moderating(Verbs):
         settings = self.settings
         if size >= settings.bans_per_room:
             return Refused(
-                Code.LIST_FULL, f"{room.name} has {size} {_LISTED[mode]}, take away one first"
+                Code.LIST_FULL, f"{room.name} has {size} {_LISTED[mode]}, remove one first"
             )
         more = sum(1 if each.adding else -1 for each in before if each.mode in LISTS)
         if self.state.listed + more >= settings.bans_in_all and room.listed + more >= ALWAYS:
@@ -337,8 +337,8 @@ def _not_listed(change: Change, room: Room) -> Refused:
 
 def _key_change(change: Change, now: str, last: Change | None) -> Change | Refused | None:
     """
-    :param now: the key that there is; empty for none.
-    :param last: what is made of it before.
+    :param now: the current key; empty for none.
+    :param last: an earlier change of it in the same request; ``None`` without one.
     """
     if last is not None:
         now = last.argument if last.adding else ""
@@ -355,8 +355,8 @@ def _key_change(change: Change, now: str, last: Change | None) -> Change | Refus
 
 def _limit_change(change: Change, now: int | None, last: Change | None) -> Change | Refused | None:
     """
-    :param now: the limit that there is; ``None`` for none.
-    :param last: what is made of it before.
+    :param now: the current limit; ``None`` for none.
+    :param last: an earlier change of it in the same request; ``None`` without one.
     """
     if last is not None:
         now = int(last.argument) if last.adding else None

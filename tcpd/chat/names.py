@@ -1,7 +1,7 @@
 """The rules for nicknames and room names, and when two names are the same.
 
 The rules are the same in all frontends. Names lie within what IRC can carry (Modern IRC Client
-Protocol, "Clients" and "Channels": https://modern.ircdocs.horse/), so that IRC can name everybody,
+Protocol, "Clients" and "Channels": https://modern.ircdocs.horse/), so that IRC can address all,
 and within what people can distinguish on a screen (Unicode Technical Standard #39: the recommended
 scripts, its "highly restrictive" level of mixing them, and its rules for marks and digits).
 
@@ -22,12 +22,12 @@ _ALPHANUMERIC = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0
 _NICK_ASCII = _ALPHANUMERIC | frozenset("[]\\`_^{|}-")
 _ROOM_ASCII = _NICK_ASCII | frozenset(".+&/#")
 
-#: Marks on one letter. UTS #39 section 5.4 lets four pass; three are what vocalised Hebrew takes.
+#: Maximum number of marks on a letter. UTS #39 section 5.4 allows 4; vocalised Hebrew needs 3.
 _MARKS = 3
 
 # The standard library has no Script property, so the script is taken from the first word of a
-# character's name, and only where that word is a script's: UAX #31 table 5, the scripts in wide
-# daily use. It leaves out the historic ones, whose letters often are copies of Latin ones.
+# character's name, if that word is a script of UAX #31 table 5, the scripts in wide daily use.
+# Historic scripts are excluded: their letters often look like Latin ones.
 # fmt: off
 _SCRIPTS = frozenset((
     "LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "HEBREW", "ARABIC", "THAANA", "DEVANAGARI",
@@ -50,24 +50,23 @@ _TOGETHER = (
     frozenset(("LATIN", "CJK", "HANGUL")),
 )
 
-# Within a script, the ranges of what languages are written with. What lies outside is phonetic
-# notation, whose letters pass for plain ones (U+0251 for a), or parts that show as nothing (the
-# Hangul fillers among the loose jamo).
+# The ranges of a script that languages use. Others contain phonetic notation, whose letters look
+# like plain ones (U+0251 like a), or invisible parts (the Hangul fillers among the jamo).
 _RANGES = {
     "LATIN": ((0x41, 0x24F), (0x1E00, 0x1EFF)),
     "CYRILLIC": ((0x400, 0x52F),),
     "HANGUL": ((0xAC00, 0xD7A3),),
 }
-#: Letters of West African and Turkic alphabets that stand among the phonetic ones.
+#: Letters of West African and Turkic alphabets in the range of the phonetic ones.
 _MORE_LATIN = frozenset("ɓɔɖɗəɛɣɨɩɲʃʉʊʋʒ")
 #: The modifier letter apostrophe: of no script, but a letter of Ukrainian and many others. The
-#: other modifier letters (Lm) are small copies of letters and signs; they are not let in.
+#: other modifier letters (Lm), small copies of letters and signs, are not allowed.
 _COMMON_LETTERS = frozenset("\u02bc")
 _KEPT_OUT = frozenset(
-    "\u01c0\u01c1\u01c2\u01c3"  # clicks: they pass for | and !
+    "\u01c0\u01c1\u01c2\u01c3"  # clicks: they look like | and !
     "\u0640"  # Arabic tatweel: only stretches a word
-    "\u0334\u0335\u0336\u0337\u0338"  # strokes through a letter: they make another one of it
-    "\u034f\u17b4\u17b5"  # marks that show as nothing
+    "\u0334\u0335\u0336\u0337\u0338"  # strokes, which turn a letter into another
+    "\u034f\u17b4\u17b5"  # invisible marks
 )
 
 

@@ -126,7 +126,7 @@ class Person:
     def network(self) -> str | None:
         """The network that a ban of this person covers: the address, or the /64 of an IPv6 address.
 
-        ``None`` for loopback and UNIX sockets, where it would ban everybody.
+        ``None`` for loopback and UNIX sockets: such a ban would cover all local people.
         """
         address = self.address
         if address is None or address.is_loopback:
@@ -185,7 +185,7 @@ class Client:
         outbox.owner = self
 
     def facts(self) -> Facts | None:
-        """What is known of its connection; ``None`` if nothing is."""
+        """Return the facts of its connection; ``None`` if unknown."""
         return None
 
     # --- called by the hub ---

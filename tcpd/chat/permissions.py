@@ -24,7 +24,7 @@ def not_joinable(room: Room, person: Person, key: str | None) -> Refused | None:
     if room.is_banned(person):
         return Refused(Code.BANNED, f"you are banned from {room.name}")
     if room.has(Mode.INVITE_ONLY) and not room.is_listed(Mode.INVITED, person):
-        return Refused(Code.NEEDS_INVITATION, f"{room.name} takes only those who were invited")
+        return Refused(Code.NEEDS_INVITATION, f"{room.name} is invite-only")
     modes = room.modes
     if (
         modes.key
@@ -33,7 +33,7 @@ def not_joinable(room: Room, person: Person, key: str | None) -> Refused | None:
     ):
         return Refused(Code.NEEDS_KEY, f"{room.name} has a key")
     if modes.limit is not None and len(room.members) >= modes.limit:
-        return Refused(Code.ROOM_FULL, f"{room.name} has no place left")
+        return Refused(Code.ROOM_FULL, f"{room.name} is full")
     return None
 
 
@@ -46,8 +46,8 @@ def not_speakable(room: Room, person: Person) -> Refused | None:
         return Refused(Code.NOT_IN_ROOM, f"you are not in {room.name}")
     if Mode.MODERATED in room.modes.flags and room.rank(person) == Rank.NONE:
         if ranks is None:
-            return Refused(Code.OUTSIDER, f"only those may speak in {room.name} who are in it")
-        return Refused(Code.MODERATED, f"only those may speak in {room.name} who have a voice")
+            return Refused(Code.OUTSIDER, f"{room.name} is moderated, and you are not in it")
+        return Refused(Code.MODERATED, f"{room.name} is moderated, and you have no voice")
     if room.lists[Mode.BAN] and room.rank(person) == Rank.NONE:
         if room.is_banned(person):
             return Refused(Code.BANNED, f"you are banned from {room.name}")
@@ -68,7 +68,7 @@ def not_operated(room: Room, person: Person, least: Rank = Rank.HALF_OPERATOR) -
     if room.rank(person) >= least:
         return None
     if room.is_lobby:
-        return Refused(Code.NO_OPERATORS, f"{room.name} belongs to everybody, not to operators")
+        return Refused(Code.NO_OPERATORS, f"{room.name} has no operators")
     return Refused(Code.NOT_OPERATOR, f"you are not an operator of {room.name}")
 
 
@@ -115,5 +115,5 @@ def not_redactable(room: Room, person: Person, author: str) -> Refused | None:
     if person not in room.members and not (room.is_lobby and person.server_operator):
         return Refused(Code.NOT_IN_ROOM, f"you are not in {room.name}")
     if author != person.id and room.rank(person) < Rank.HALF_OPERATOR:
-        return Refused(Code.NOT_YOURS, "only who said it, and operators, can take it back")
+        return Refused(Code.NOT_YOURS, "only its author and operators can delete a message")
     return None

@@ -38,9 +38,9 @@ _RANKS = {
 #: Prefixes of nicknames in IRC, highest first.
 PREFIXES = ((Rank.OPERATOR, "@"), (Rank.HALF_OPERATOR, "%"), (Rank.VOICE, "+"))
 
-#: A room caches the ban verdicts of its members and of so many others: each takes some microseconds
-#: per mask.
-_STRANGERS = 64
+#: The number of people outside a room whose ban verdicts it caches besides those of its members. A
+#: verdict takes some microseconds per mask.
+_NON_MEMBER_VERDICTS = 64
 
 #: Modes that exclude people, or hide a room.
 _EXCLUDING = frozenset({Mode.KEY, Mode.INVITE_ONLY, Mode.HIDDEN, Mode.BAN})
@@ -116,15 +116,15 @@ class Room:
     :ivar modes: its modes that are no lists.
     :ivar lists: entries by mode (``b``, ``e``, ``I``) and folded mask, oldest first.
     :ivar invited: ids of people invited by an operator, oldest first.
-    :ivar unrestricted: all members may say anything: it is not moderated, takes CTCP, and has no
-        bans.
-    :ivar was_private: it ever had a key or a ban, or was invite-only or hidden.
+    :ivar unrestricted: whether all messages of members are allowed: the room is not moderated, CTCP
+        is allowed, and there are no bans.
+    :ivar was_private: whether the room ever had a key or a ban, or was invite-only or hidden.
     :ivar recipients: a cache of :class:`tcpd.chat.fanout.Fanout`; ``None`` after each change of
         membership.
     """
 
     __slots__ = (
-        "_everybody",
+        "_snapshot",
         "_verdicts",
         "created",
         "invited",
@@ -153,7 +153,7 @@ class Room:
         self.recipients: Any = None
         self.unrestricted = True
         self.was_private = False
-        self._everybody: tuple[Person, ...] | None = None
+        self._snapshot: tuple[Person, ...] | None = None
         self._verdicts: dict[Identity, tuple[bool, bool]] = {}
 
     def __repr__(self) -> str:
@@ -162,18 +162,18 @@ class Room:
     def add(self, person: Person, ranks: int) -> None:
         """Add a member. Called by the state alone."""
         self.members[person] = ranks
-        self.recipients = self._everybody = None
+        self.recipients = self._snapshot = None
 
     def remove(self, person: Person) -> None:
         """Remove a member. Called by the state alone."""
         del self.members[person]
-        self.recipients = self._everybody = None
+        self.recipients = self._snapshot = None
 
-    def everybody(self) -> tuple[Person, ...]:
-        """A snapshot of the members, for long replies. Cached until the membership changes."""
-        if self._everybody is None:
-            self._everybody = tuple(self.members)
-        return self._everybody
+    def snapshot(self) -> tuple[Person, ...]:
+        """Return a snapshot of the members, for long replies; cached until they change."""
+        if self._snapshot is None:
+            self._snapshot = tuple(self.members)
+        return self._snapshot
 
     @property
     def operators(self) -> set[Person]:
@@ -230,8 +230,8 @@ class Room:
         who = person.identity
         verdict = self._verdicts.get(who)
         if verdict is None:
-            # bounded, for people outside ask too; with another nick or host it is another key
-            if len(self._verdicts) >= _STRANGERS + len(self.members):
+            # bounded: people outside are checked too, and each nick and host is another key
+            if len(self._verdicts) >= _NON_MEMBER_VERDICTS + len(self.members):
                 self._verdicts.clear()
             verdict = self._verdicts[who] = (self._bars(person, False), self._bars(person, True))
         return verdict

@@ -29,17 +29,17 @@ class ChatService(Service):
 
     :param settings: the keys of ``[chat]``.
     :param node: see :class:`tcpd.chat.hub.Hub`.
-    :param boot: likewise.
+    :param boot: see :class:`tcpd.chat.hub.Hub`.
     :param wall_clock: seconds since 1970 UTC.
     :param clock: an IReactorTime with a monotonic clock, the reactor.
     :param work: the daemon's queue of work, which runs departures; ``None`` runs them
         at once.
-    :param log: puts events into their order; by default the log of a node by itself.
+    :param log: orders the events; by default the log of a single node.
 
     :ivar hub: rooms and people.
     :ivar history: recent messages.
     :ivar counters: the counters of all rooms.
-    :ivar log: puts events into their order.
+    :ivar log: orders the events.
     """
 
     def __init__(

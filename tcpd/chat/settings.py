@@ -13,13 +13,13 @@ from tcpd.config.values import SIZE, TEXT, Type, at_least, choice, whole_number
 TOPIC_BYTES = 300
 REASON_BYTES = 200
 
-#: The longest key of a room, real name, and message of who is away, in bytes of UTF-8.
+#: Maximum sizes of a room's key, a real name and an away message, in bytes of UTF-8.
 KEY_BYTES = 32
 REAL_NAME_BYTES = 150
 AWAY_BYTES = 200
 
-#: A room may always have so many list entries, and a client may always monitor so many nicknames: a
-#: client that uses up the bounds for all takes these from nobody.
+#: The number of list entries that every room may have, and of nicknames that every client may
+#: monitor, even if others have used up the bounds for all.
 ALWAYS = 10
 
 _LOBBY: Type[str] = Type("room name, or nothing", lambda text: room_name(text) if text else "", str)

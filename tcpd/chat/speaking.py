@@ -1,4 +1,4 @@
-"""Verbs that send messages to rooms, to a person and to everybody; and redaction."""
+"""Verbs that send messages to rooms, to a person or as announcements; and redaction."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ class Speaking(Verbs):
     def announce(
         self, client: Client, text: str, *, completion: Completion | None = None
     ) -> Refused | None:
-        """Send an announcement to everybody with mode ``w``. For server operators.
+        """Send an announcement to all people with mode ``w``. For server operators.
 
         :param text: as for :meth:`say`, by :func:`tcpd.chat.split.room_for_all`.
         """
@@ -260,7 +260,7 @@ def _unwanted(room: Room, *texts: str) -> Refused | None:
     if room.has(Mode.NO_CTCP):
         for text in texts:
             if text[:1] == "\x01" and not text.startswith("\x01ACTION "):
-                return Refused(Code.NO_CTCP, f"{room.name} takes no CTCP but ACTION")
+                return Refused(Code.NO_CTCP, f"{room.name} accepts no CTCP except ACTION")
     return None
 
 
@@ -284,7 +284,7 @@ def _unsayable(
 
 
 def _too_long(room: int) -> Refused:
-    return Refused(Code.TOO_LONG, f"others get {room} bytes in a line, and this has more")
+    return Refused(Code.TOO_LONG, f"a line for others has at most {room} bytes, and this has more")
 
 
 def _whole(lines: Sequence[Line]) -> tuple[str, tuple[Line, ...]]:

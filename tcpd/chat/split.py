@@ -96,7 +96,7 @@ def _first(data: bytes, start: int) -> str:
 
 
 def _whole(piece: str, following: str) -> int:
-    """How many characters of the piece to keep, so that no character is split from its marks."""
+    """Return the number of characters to keep, so that no character is split from its marks."""
     for keep in range(len(piece), max(len(piece) - _BACK, 1), -1):
         if not _clings(following) and piece[keep - 1] != _ZERO_WIDTH_JOINER:
             return keep

@@ -122,7 +122,7 @@ class ChatState:
         self.whowas = Whowas()
         self.server_operators = 0
         self.invisible = 0
-        self._everybody: tuple[Person, ...] | None = None
+        self._snapshot: tuple[Person, ...] | None = None
         self.handlers: dict[type[Event], Callable[[Any], Outcome]] = {
             Entered: self._entered,
             Joined: self._joined,
@@ -160,22 +160,22 @@ class ChatState:
         return self.nicks.get(fold(nick))
 
     def is_here(self, person: Person) -> bool:
-        """Whether a person has not left."""
+        """Whether a person is still online."""
         return self.people.get(person.id) is person
 
-    def everybody(self) -> tuple[Person, ...]:
+    def snapshot(self) -> tuple[Person, ...]:
         """Return a snapshot of all people, in the order of entering, for long replies. Cached until
-        somebody enters or leaves."""
-        if self._everybody is None:
-            self._everybody = tuple(self.people.values())
-        return self._everybody
+        a person enters or leaves."""
+        if self._snapshot is None:
+            self._snapshot = tuple(self.people.values())
+        return self._snapshot
 
     def rooms_of(self, person: Person) -> list[Room]:
         """Return the rooms of a person, in the order of joining."""
         return [self.rooms[key] for key in person.rooms]
 
     def neighbours(self, person: Person) -> dict[Person, None]:
-        """Return a person and everybody in the same rooms, each once."""
+        """Return a person and all members of the same rooms, each once."""
         found = {person: None}
         for key in person.rooms:
             found.update(dict.fromkeys(self.rooms[key].members))
@@ -191,7 +191,7 @@ class ChatState:
         address = ipaddress.ip_address(event.address) if event.address else None
         person = Person(who, event.real_name, address, event.secure, event.time)
         self.people[person.id] = person
-        self._everybody = None
+        self._snapshot = None
         self.nicks[person.key] = person
         return Outcome(event, actor=person)
 
@@ -289,9 +289,9 @@ class ChatState:
         return self._leave(event, target, Outcome(event, actor=person, target=target))
 
     def _leave(self, event: Event, person: Person, outcome: Outcome) -> Outcome:
-        """Remove a person; everybody in the same rooms receives the event."""
+        """Remove a person; the members of the same rooms receive the event."""
         del self.people[person.id]
-        self._everybody = None
+        self._snapshot = None
         del self.nicks[person.key]
         self.whowas.add(person, person.identity, event.time)
         self.server_operators -= person.server_operator
@@ -308,7 +308,7 @@ class ChatState:
         return outcome
 
     def _to_neighbours(self, event: Event, person: Person) -> Outcome:
-        """The outcome of an event for a person and everybody in the same rooms."""
+        """Return the outcome of an event for a person and all members of the same rooms."""
         if len(person.rooms) == 1:
             return Outcome(event, actor=person, room=self.rooms[next(iter(person.rooms))])
         return Outcome(event, actor=person, people=self.neighbours(person))
@@ -427,7 +427,7 @@ class ChatState:
         if person is None:
             return _gone(event)
         if target is None:
-            return Outcome(event, nobody(event.target.nick), actor=person)
+            return Outcome(event, no_such_nick(event.target.nick), actor=person)
         if event.kind is not Kind.TAGS:
             person.spoke = event.time
         if event.actor is not person.identity or event.target is not target.identity:
@@ -533,7 +533,7 @@ def _on(change: Change, target: Person) -> Change:
 
 
 def _gone(event: Event, person: Person | None = None) -> Outcome:
-    refused = Refused(Code.NO_SUCH_NICK, f"nobody here is called {event.actor.nick}")
+    refused = Refused(Code.NO_SUCH_NICK, f"there is no nickname {event.actor.nick}")
     if person is not None:
         refused = Refused(Code.NO_SUCH_NICK, "they have left")
     return Outcome(event, refused, actor=person)
@@ -549,12 +549,12 @@ def _not_there(event: Any, person: Person | None, room: Room | None) -> Outcome:
 
 def nick_taken(nick: str) -> Refused:
     """Refuse: the nickname is in use."""
-    return Refused(Code.NICK_TAKEN, f"somebody else is called {nick}")
+    return Refused(Code.NICK_TAKEN, f"the nickname {nick} is already in use")
 
 
-def nobody(nick: str) -> Refused:
+def no_such_nick(nick: str) -> Refused:
     """Refuse: the nickname is not in use."""
-    return Refused(Code.NO_SUCH_NICK, f"nobody here is called {nick}")
+    return Refused(Code.NO_SUCH_NICK, f"there is no nickname {nick}")
 
 
 def no_room(name: str) -> Refused:

@@ -13,7 +13,7 @@ from tcpd.chat.refused import Refused
 from tcpd.chat.reply import Completion
 from tcpd.chat.room import Rank, Room
 from tcpd.chat.settings import ChatSettings
-from tcpd.chat.state import ChatState, no_room, nobody, not_in, not_in_room
+from tcpd.chat.state import ChatState, no_room, no_such_nick, not_in, not_in_room
 from tcpd.eventlog.log import EventLog
 from tcpd.events.chat import Event, EventId, Identity
 
@@ -101,7 +101,7 @@ class Verbs:
 
     def _present(self, nick: str) -> Person | Refused:
         person = self.state.nicks.get(fold(nick))
-        return nobody(nick[:NICK_CHARACTERS]) if person is None else person
+        return no_such_nick(nick[:NICK_CHARACTERS]) if person is None else person
 
     def _own_room(self, person: Person, name: str) -> Room | Refused:
         """Find a room that a person is in."""

@@ -59,7 +59,7 @@ def option(
     :param doc: the description for the reference page and the annotated sample.
     :param reloadable: whether a reload can change it.
     :param secret: whether to mask its value in all output.
-    :param sample: what the annotated sample sets it to, which is what runs where there is no file.
+    :param sample: the value in the annotated sample, which runs if there is no configuration file.
     """
     metadata = {_KEY: (type, doc, reloadable, secret, sample)}
     if default is MISSING:

@@ -245,7 +245,7 @@ class _Wire:
                 raise ProbeFailed("it took too long; --timeout allows more")
 
     def send(self, data: bytes) -> None:
-        """Send all of it."""
+        """Send all data."""
         try:
             while data:
                 data = data[self.retry(self.stream.send, data) :]

@@ -149,7 +149,7 @@ class CertificateWatch:
 
     @property
     def certificates(self) -> dict[str, Certificates]:
-        """Those in force, by name."""
+        """The certificates in force, by name."""
         return {name: self._store.in_use[name] for name in self._names()}
 
     def reloaded(self) -> None:

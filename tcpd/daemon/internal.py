@@ -3,7 +3,7 @@
 Each is described by an :class:`Internal`. :func:`with_internals` adds them to the services of the
 settings, so they are treated like all services: their ports open before privileges are dropped,
 their connections have a connection layer and counters, and a reload compares them, opens and closes
-their ports, and changes their policy and options, all of it or nothing.
+their ports, and changes their policy and options, atomically.
 
 They differ in this:
 

@@ -74,7 +74,7 @@ class LiveConfiguration:
             running.add(name, unit)
 
     def reconfigure(self, new: Settings) -> list[str]:
-        """Apply another configuration, all of it or nothing.
+        """Apply another configuration atomically.
 
         Operations that can fail come first: files are read, factories made, ports opened. Then all
         changes happen in one turn of the reactor and cannot fail. Certificates are read again each

@@ -1,4 +1,4 @@
-"""One change of the running services from their settings to others: all of it, or nothing."""
+"""One atomic change of the running services from their settings to others."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ class RunningServices(MultiService):
                 yield from unit.layer.connections
 
     def connection_count(self) -> int:
-        """How many connections there are."""
+        """The number of connections."""
         return sum(len(unit.layer.connections) for unit in self._all())
 
     def accepted(self) -> int:

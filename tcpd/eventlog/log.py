@@ -11,7 +11,7 @@ from tcpd.events.chat import Event
 
 
 class EventLog(Protocol):
-    """Puts events into one order and delivers them in it.
+    """Orders events and delivers them in that order.
 
     The hub appends the events of its clients, and changes its state only by delivered events. It
     works with any log: an event may be delivered within :meth:`append`, in a later turn of the
@@ -31,7 +31,7 @@ class EventLog(Protocol):
         """Add an event. Called by the hub; it may be called within a delivery."""
 
     def stop(self) -> Deferred[None]:
-        """Take no more events. Called once.
+        """Stop accepting events. Called once.
 
         :return: fires when all appended events are delivered and stored.
         """

@@ -92,7 +92,7 @@ class Kind(StrEnum):
 
 
 class Mode(StrEnum):
-    """A mode of a room or of a member of it, by IRC's letter."""
+    """A mode of a room or of one of its members, by IRC's letter."""
 
     OPERATOR = "o"
     HALF_OPERATOR = "h"
@@ -106,7 +106,7 @@ class Mode(StrEnum):
     LIMIT = "l"
     INVITE_ONLY = "i"
     MODERATED = "m"
-    #: takes no CTCP but actions
+    #: no CTCP except actions
     NO_CTCP = "C"
     #: only members speak
     NO_OUTSIDERS = "n"
@@ -125,8 +125,8 @@ RANKS = (Mode.OPERATOR, Mode.HALF_OPERATOR, Mode.VOICE)
 class Change(Struct, frozen=True, gc=False):
     """One change of a mode.
 
-    :ivar adding: the mode is set; else it is removed.
-    :ivar mode: which mode.
+    :ivar adding: whether the mode is set; otherwise it is removed.
+    :ivar mode: the mode.
     :ivar argument: a mask, a key, or a limit in digits; empty where the mode has none.
     :ivar target: the member whose rank changes; ``None`` for other modes.
     :ivar network: addresses that a ban covers besides its mask, as :func:`ipaddress.ip_network`
@@ -371,7 +371,7 @@ class UserModesChanged(Event, frozen=True, gc=False):
 
 
 class Announced(Event, frozen=True, gc=False):
-    """An announcement of a server operator to everybody with mode ``w`` (IRC's WALLOPS).
+    """An announcement of a server operator to all people with mode ``w`` (IRC's WALLOPS).
 
     :ivar text: less than 500 bytes of UTF-8; not empty.
     """

@@ -154,7 +154,7 @@ def _syn_not_kept(facts: Facts, handshake: Handshake) -> Iterator[Value]:
     for name, label in (("window", "window"), ("mss", "MSS"), ("ttl", ttl_label(facts))):
         yield unavailable(name, label, "no saved SYN")
     if handshake.negotiated is not None:
-        # only what was negotiated is certain: the SYN may have offered more
+        # only negotiated options are certain: the SYN may have offered more
         if handshake.client_scale is not None:
             yield derived(
                 "window_scale",

@@ -122,7 +122,7 @@ class Suggestions:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionScope:
-    """What all requests of a connection share.
+    """State that all requests of a connection share.
 
     :ivar connection: the facts of the connection.
     :ivar context: the service's context.

@@ -20,7 +20,7 @@ from tcpd.wire.opening import Opening
 
 
 class Shared(Protocol):
-    """What the connections of a service share; see :class:`tcpd.line.factory.LineFactory`.
+    """State that the connections of a service share; see :class:`tcpd.line.factory.LineFactory`.
 
     :ivar settings: the settings of the service. A reload may replace them; it applies to new
         connections.

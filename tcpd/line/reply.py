@@ -12,7 +12,7 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 class Then(Enum):
-    """What happens to the connection after a reply."""
+    """The action on the connection after a reply."""
 
     CONTINUE = "continue"
     START_TLS = "start TLS"

@@ -165,7 +165,7 @@ class Session:
                 self._chunks += _pieces(data)
 
     def end_of_input(self) -> None:
-        """End the input: CLOSED once :meth:`answer` has processed all of it."""
+        """End the input: CLOSED once :meth:`answer` has processed it."""
         self._input_ended = True
 
     def answer(self, deadline: float = inf) -> bytes:
@@ -342,7 +342,7 @@ class Session:
     def _answer_alike(self, chunk: bytes) -> int | None:
         """Process a chunk that consists of complete requests for one command with ``many``.
 
-        :return: the number of characters of the results; ``None`` if the chunk is not such a one,
+        :return: the number of characters of the results; ``None`` if the chunk does not,
             and was not processed.
         """
         start = chunk.find(b" ") + 1

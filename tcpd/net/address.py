@@ -22,7 +22,7 @@ def unmap_ipv4(address: IAddress) -> IAddress:
 
 
 def address_without_port(address: IPAddress) -> IPv4Address | IPv6Address:
-    """Convert an IP address to an address of Twisted's, with port 0."""
+    """Convert an IP address to a Twisted address, with port 0."""
     if address.version == 4:
         return IPv4Address("TCP", str(address), 0)
     return IPv6Address("TCP", str(address), 0)
@@ -47,7 +47,7 @@ def format_address(address: IAddress) -> str:
 def socket_address(
     address: Any, kind: Literal["TCP", "UDP"] = "TCP"
 ) -> IPv4Address | IPv6Address | UNIXAddress:
-    """Convert the address of a socket to an address of Twisted's.
+    """Convert the address of a socket to a Twisted address.
 
     :param address: from ``accept``, ``getsockname`` or ``getpeername``.
     """

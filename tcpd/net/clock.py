@@ -9,7 +9,7 @@ from twisted.internet.base import ReactorBase
 
 
 def use_monotonic_clock(reactor: Any) -> None:
-    """Make a reactor of Twisted's measure time by ``time.monotonic`` instead of the wall clock.
+    """Make a Twisted reactor measure time by ``time.monotonic`` instead of the wall clock.
 
     Call this before any timer is set.
 

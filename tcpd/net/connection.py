@@ -55,7 +55,7 @@ class Connection(BottomTransport):
     :param layer: the connection layer of its service.
     :param number: unique within this run of the daemon.
     :param address: the address of the peer; ``None`` on a UNIX socket.
-    :param endpoint_address: the same as an address of Twisted's, for ``buildProtocol``.
+    :param endpoint_address: the same as a Twisted address, for ``buildProtocol``.
     :param options: the options of its listener.
 
     :ivar address: the address of the client: that of the peer, unless a PROXY header names another.
@@ -193,7 +193,7 @@ class Connection(BottomTransport):
 
     @property
     def capture(self) -> CaptureOptions:
-        """What the kernel keeps of handshakes for its listener."""
+        """The handshake capture of its listener."""
         return self.options.capture
 
     @property
@@ -364,7 +364,7 @@ class Connection(BottomTransport):
         return self.bytes_in > self.bytes_before_protocol or self._application is not None
 
     def stop_producer(self) -> None:
-        """Unregister the producer: a closing connection waits for nobody but the client.
+        """Unregister the producer: a closing connection waits only for the client.
 
         Calls its ``stopProducing``, unless the producer is one of the transports. Called by a
         subclass and by the stages.
@@ -392,7 +392,7 @@ class Connection(BottomTransport):
         if half_closeable:
             inner.readConnectionLost()
         else:
-            # without half-close, what the protocol has written is sent before the close
+            # without half-close, pending output is sent before the close
             self._end = self._end or End.CLIENT
             self.loseConnection()
 
@@ -469,7 +469,7 @@ class Connection(BottomTransport):
         try:
             farewell = application.farewell(reason) if IFarewell.providedBy(application) else b""
             if farewell is None and reason is End.SHUTDOWN:
-                return  # the protocol closes by itself, or is aborted at the end of the drain
+                return  # the protocol closes the connection, or the end of the drain aborts it
             if farewell:
                 transport.write(farewell)
             transport.close_for(reason)

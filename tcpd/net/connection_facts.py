@@ -27,7 +27,7 @@ _MAX_INFO = 512
 #: TCP_CA_NAME_MAX in ``include/net/tcp.h``.
 _MAX_NAME = 16
 
-#: Transports of Twisted's that may wrap the one with the socket, such as an endpoint's TLS.
+#: Twisted transports that may wrap the one with the socket, such as an endpoint's TLS.
 _MAX_WRAPPERS = 4
 
 

@@ -13,7 +13,7 @@ Connection_contra = TypeVar("Connection_contra", contravariant=True)
 
 
 class ConnectionService(PipelineService, Protocol[Connection_contra]):
-    """What connections call on their :class:`~tcpd.net.layer.ConnectionLayer`.
+    """The methods of :class:`~tcpd.net.layer.ConnectionLayer` that connections call.
 
     The type parameter is :class:`~tcpd.net.connection.Connection`, which imports this module.
     """
@@ -23,7 +23,7 @@ class ConnectionService(PipelineService, Protocol[Connection_contra]):
     server_name: str
 
     def read_handshake(self, connection: Connection_contra, sock: socket.socket) -> None:
-        """Read what the service needs of the handshake, before any other use of the socket."""
+        """Read the handshake values that the service needs, before any other use of the socket."""
 
     def identify(self, connection: Connection_contra) -> bytes | None:
         """Admit or refuse the client that a PROXY header names.

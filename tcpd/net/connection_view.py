@@ -104,11 +104,11 @@ class ConnectionView(Protocol):
 
     @property
     def capture(self) -> CaptureOptions:
-        """What the kernel keeps of the handshakes of this connection's listener."""
+        """The handshake capture of this connection's listener."""
 
     @property
     def captured_handshake(self) -> CapturedHandshake | None:
-        """What was read from the socket so far; ``None`` before the first read."""
+        """The values read from the socket so far; ``None`` before the first read."""
 
     def ensure_captured(self) -> CapturedHandshake:
         """Return :attr:`captured_handshake`, made if it is ``None``."""

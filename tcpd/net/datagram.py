@@ -64,8 +64,8 @@ def source_key(host: str) -> bytes | None:
     """Return the key by which a source is rate limited.
 
     :param host: an address from ``recvmsg``; on a dual-stack socket IPv4 is ``::ffff:192.0.2.1``.
-    :return: a packed IPv4 address, or the packed /64 of an IPv6 address, as one host can use all
-        of it. ``None`` for addresses that are not of a single host: multicast, broadcast,
+    :return: a packed IPv4 address, or the packed /64 of an IPv6 address, as one host can use
+        the whole /64. ``None`` for addresses that are not of a single host: multicast, broadcast,
         unspecified, 0.0.0.0/8 and 240.0.0.0/4.
     """
     try:

@@ -69,7 +69,7 @@ class _SentNotifier:
 
 
 def reset_when_acknowledged(transport: Any, clock: IReactorTime) -> None:
-    """Reset a connection of Twisted's once all data written to it is acknowledged.
+    """Reset a connection of Twisted once all data written to it is acknowledged.
 
     :param transport: without a producer. A transport without a socket is reset at once.
     :param clock: for timers.

@@ -50,12 +50,12 @@ _INFO_SIZE = 236
 
 @dataclass(frozen=True, slots=True)
 class CaptureOptions:
-    """What the kernel captures for one listening socket; its connections share the object.
+    """The capture settings of a listening socket; its connections share the object.
 
     :ivar mode: the value of TCP_SAVE_SYN: 0, 1, or 2 with the link-layer header.
     :ivar no_syn: why SYNs are not saved; ``None`` if they are.
     :ivar no_isn: why the server's initial sequence number is not available; ``None`` if it is.
-    :ivar listened: whether the socket listened long before, as one of systemd's.
+    :ivar listened: whether the socket listened before tcpd started, as a socket of systemd does.
     """
 
     mode: int = 0
@@ -69,7 +69,7 @@ NOT_CAPTURED = CaptureOptions()
 
 
 class CapturedHandshake:
-    """What was read from one connection's socket and cannot be read again.
+    """The values read from a connection's socket that cannot be read again.
 
     :ivar syn: the saved SYN; empty if the kernel has none, ``None`` if it was not read.
     :ivar begin: the first bytes of TCP_INFO, from before any payload; or ``None``.
@@ -118,7 +118,7 @@ def read_syn(sock: socket.socket, capture: CaptureOptions, captured: CapturedHan
 class HandshakeCapture:
     """Enables the capture of handshakes on listening sockets; the daemon has one.
 
-    What the kernel does not support is logged once; the sockets listen all the same.
+    Unsupported features are logged once; the sockets listen regardless.
 
     :param handshake: ``[tcpd] handshake``.
     :param server_isn: ``[tcpd] server_isn``; without effect if ``handshake`` is false.
@@ -145,7 +145,7 @@ class HandshakeCapture:
         return CaptureOptions(mode, no_syn, self._choose_queue(sock, late), listened)
 
     def enable_on_port(self, port: Any, late: NoServerIsn) -> CaptureOptions:
-        """Enable the capture on a port of Twisted's that listens already.
+        """Enable the capture on a Twisted port that listens already.
 
         :param port: an IListeningPort, with ``fileno()`` if it has a socket.
         """
@@ -158,7 +158,7 @@ class HandshakeCapture:
 
     def _save_syn(self, sock: socket.socket) -> tuple[int, Absence | None]:
         if not self._handshake:
-            # a socket of systemd's keeps the options of the last daemon
+            # a socket from systemd keeps the options of the last daemon
             with suppress(OSError):
                 _set(sock, TCP_SAVE_SYN, 0)
             return 0, Absence.OFF

@@ -24,7 +24,7 @@ _REQUEST_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [!-~]+ HTTP/[0-9]\.[0-
 
 
 class BadRequest(Enum):
-    """What is wrong with a request."""
+    """A fault of a request."""
 
     NOT_HTTP = auto()
     MALFORMED = auto()

@@ -160,7 +160,7 @@ class ConnectionLayer:
         self._reads_info = self._shows_handshakes or self.log.handshakes
 
     def read_handshake(self, connection: Connection, sock: socket.socket) -> None:
-        """Read what the service needs of the handshake, before any other use of the socket.
+        """Read the handshake values that the service needs, before any other use of the socket.
 
         :param sock: the connection's, of any family.
         """
@@ -171,7 +171,7 @@ class ConnectionLayer:
             )
 
     def accept(self, address: IAddress, options: ListenerOptions) -> IProtocol | None:
-        """Admit or refuse a client on a transport of Twisted's. Called for each connection.
+        """Admit or refuse a client on a Twisted transport. Called for each connection.
 
         :param options: the options of the listener.
         :return: ``None`` to close the connection at once.

@@ -83,7 +83,7 @@ class ListenerFactory(Factory):
         return self._layer.must_wait(call)
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        """Make the connection on a transport of Twisted's.
+        """Make the connection on a Twisted transport.
 
         :return: ``None`` to close it at once.
         """

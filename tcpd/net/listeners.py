@@ -106,7 +106,7 @@ def close(port: IListeningPort) -> Deferred[Any]:
     :return: fires when the port has stopped.
     """
     closed: Deferred[Any] = maybeDeferred(port.stopListening)
-    # a port of Twisted's closes its socket in the next turn; a shutdown frees the address now
+    # a Twisted port closes its socket in the next turn; a shutdown frees the address now
     sock: socket.socket | None = getattr(port, "socket", None)
     if sock is not None:
         with contextlib.suppress(OSError):

@@ -172,7 +172,7 @@ class _Resolution:
         self.name = name
 
     def cancel(self) -> None:
-        """Do nothing: the lookup ends by itself, and the caller may ignore its result."""
+        """Do nothing: the lookup cannot be cancelled, and the caller may ignore its result."""
 
 
 def _deliver(addresses: Addresses, receiver: IResolutionReceiver) -> None:

@@ -246,7 +246,7 @@ class ListeningService(Service):
         self.abort_factory()
 
     def abort_factory(self) -> None:
-        """Abort what the factory has besides connections, such as programs."""
+        """Abort the other work of the factory, such as programs."""
         factory: Any = self.layer.factory
         if IAbortable.providedBy(factory):
             factory.abort()

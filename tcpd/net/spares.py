@@ -22,7 +22,7 @@ class Spares:
         self.wanted = count > 0
 
     def refill(self) -> None:
-        """Open the missing descriptors, as many as the system has left."""
+        """Open the missing descriptors, until the system has none left."""
         with contextlib.suppress(OSError):
             while len(self._kept) < self._count:
                 self._kept.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))

@@ -141,7 +141,7 @@ class Stage(Protocol):
 class StackedTransport(Stage):
     """A stage that stays, as the transport of its protocol.
 
-    It delegates what it does not change. ``IConnection(transport)`` is the connection at the
+    It delegates all that it does not override. ``IConnection(transport)`` is the connection at the
     bottom.
 
     :param connection: the connection at the bottom of the pipeline.

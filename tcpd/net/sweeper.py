@@ -15,7 +15,7 @@ from tcpd.net.connection_view import ConnectionView
 from tcpd.policy.reasons import End
 from tcpd.policy.workqueue import Walk, WorkQueue
 
-#: Sweeps in the shortest limit: a connection exceeds its limit by at most an eighth of it ...
+#: Sweeps per shortest limit: a connection exceeds its limit by at most an eighth of the limit ...
 _SWEEPS = 8
 
 #: ... or by this many seconds, if that is more.

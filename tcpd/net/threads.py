@@ -33,7 +33,7 @@ class DaemonThreadPool(ThreadPool):
 
 
 def use_daemon_threads(reactor: Any) -> None:
-    """Give a reactor of Twisted's a :class:`DaemonThreadPool`. Call this before it runs.
+    """Give a Twisted reactor a :class:`DaemonThreadPool`. Call this before it runs.
 
     :param reactor: the process's; one not derived from Twisted's ReactorBase, or with a pool,
         stays as it is.

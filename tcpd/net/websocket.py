@@ -224,7 +224,7 @@ class WebSocketLayer(StackedTransport):
         """Send a Close frame and wait for the client's, for a bounded time.
 
         :param code: a status code of RFC 6455 section 7.4.1.
-        :param reason: a sentence; at most 123 bytes of it are sent.
+        :param reason: a sentence; its first 123 bytes are sent.
         """
         if self.disconnecting or self._over:
             return

@@ -1,4 +1,4 @@
-"""A connection on a transport of Twisted's, for endpoints (docs/decisions/0004).
+"""A connection on a Twisted transport, for endpoints (docs/decisions/0004).
 
 A WrappedConnection is the protocol of the transport below, and the transport of the protocol or
 stage above. It counts bytes, resets the idle time and bounds the buffered output, all in one
@@ -56,7 +56,7 @@ class _OutputProducer:
 
 @implementer(IConnection, ITCPTransport, IConsumer, IPushProducer, IHalfCloseableProtocol)
 class WrappedConnection(Connection, Protocol):
-    """A :class:`~tcpd.net.connection.Connection` on a transport of Twisted's."""
+    """A :class:`~tcpd.net.connection.Connection` on a Twisted transport."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)

@@ -1,4 +1,4 @@
-"""What runs here, in which version."""
+"""The versions of tcpd and its dependencies."""
 
 from __future__ import annotations
 

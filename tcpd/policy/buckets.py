@@ -109,7 +109,7 @@ class Buckets:
         self._overflow: TokenBucket | None = None
 
     def __len__(self) -> int:
-        """How many keys are remembered."""
+        """The number of keys that are remembered."""
         return len(self._table)
 
     def take(self, key: Hashable, now: float) -> bool:

@@ -18,7 +18,7 @@ from tcpd.policy.addresses import limit_key
 #: Concurrent checks; each takes 32 MiB and most of a core.
 CONCURRENT = 2
 
-#: Waiting checks of one address, and of all addresses, at most.
+#: Maximum numbers of waiting checks: of one address, and of all addresses.
 QUEUED_PER_ADDRESS = 64
 QUEUED = 256
 

@@ -10,7 +10,7 @@ from collections.abc import Hashable
 #: Seconds between two log lines with the same key.
 INTERVAL = 10.0
 
-#: How many keys are remembered, and therefore logged in one interval at most.
+#: The maximum number of keys that are remembered, and therefore logged in an interval.
 CAPACITY = 1024
 
 
@@ -35,7 +35,7 @@ class LogThrottle:
         self._full_since = 0.0
 
     def __len__(self) -> int:
-        """How many keys are remembered."""
+        """The number of keys that are remembered."""
         return len(self._logged)
 
     def record(self, key: Hashable, now: float) -> int | None:

@@ -61,7 +61,7 @@ class ErrorLog:
 
     @property
     def room(self) -> int:
-        """How many lines may be logged now."""
+        """The number of lines that may be logged now."""
         return int(self._lines.refill(self._context.clock.seconds()))
 
     def line(self, pid: int, peer: str, text: str) -> None:

@@ -1,4 +1,4 @@
-"""How a service's programs are started; all of it is checked before the first client.
+"""How a service's programs are started; all settings are checked before the first client.
 
 Between fork and exec the child of :class:`subprocess.Popen` runs only C code: it sets session,
 user, groups and directory, closes all descriptors but the first three, and reports errors to the

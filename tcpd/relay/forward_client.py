@@ -1,6 +1,6 @@
 """One forwarded connection: the client's side and the far side, each the other's producer.
 
-What one side sends is written to the other at once. If a side does not read, its transport pauses
+Data from one side is written to the other at once. If a side does not read, its transport pauses
 reading from the other side, so both buffers are bounded. Each direction is closed separately::
 
     client half-closes      ->  far side's connection is half-closed, when all is written

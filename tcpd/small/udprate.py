@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from tcpd.config.values import Rate
 
-#: For answers that are never longer than the question. A loop that goes round in less than 50 ms
-#: runs dry at this rate; a monitor that asks a few times a second never meets it.
+#: For replies that are never longer than the request. The rate ends packet loops with a round trip
+#: below 50 ms, and exceeds that of monitors.
 NOT_LONGER = Rate(per_second=20.0, burst=100.0)
 
-#: For answers that may be longer than the question: who forges a victim's address gets so little
-#: sent there that it is not worth the trouble. Clients ask once.
+#: For replies that may be longer than the request: too slow for an amplification attack with forged
+#: addresses. A client sends one request.
 LONGER = Rate(per_second=1.0, burst=5.0)
 
-#: What the reference says of the key.
+#: The description of the key in the reference.
 UDP_RATE = (
     "Rate of replies to datagrams from one address (IPv6: one /64). The rest are dropped and "
     "counted. Source addresses are easily forged: without a limit, the service could be used to "

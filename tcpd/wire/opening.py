@@ -107,7 +107,7 @@ class Opening:
 
     def _has_method(self, line: bytes) -> bool:
         words = line.split(maxsplit=1)
-        if not words:  # only whitespace of Python's, such as a vertical tab
+        if not words:  # only Python's whitespace, such as a vertical tab
             return False
         method = words[0].decode("ascii", "replace")
         return method.upper() in METHODS and not self._knows(method)

@@ -272,7 +272,7 @@ def _read_binary(header: bytes) -> Header:
     elif family == _TCP6:
         source, destination, *ports = struct.unpack_from("!16s16sHH", header, _FIXED)
         addresses = AddressPair(IPv6Address(source), ports[0], IPv6Address(destination), ports[1])
-    # else what we do not implement "automatically falls back to the UNSPEC mode"
+    # else types that we do not implement "automatically falls back to the UNSPEC mode"
     found = _read_tlvs(header, _FIXED + size, len(header), _READ)
     if _CRC32C in found:
         _verify(header, *found[_CRC32C])

@@ -88,9 +88,9 @@ def test_join_0_parts_all_channels() -> None:
     ("mode", "number", "text"),
     [
         ("+b bob", "474", "you are banned from #tea"),
-        ("+i", "473", "#tea takes only those who were invited"),
+        ("+i", "473", "#tea is invite-only"),
         ("+k sesame", "475", "#tea has a key"),
-        ("+l 1", "471", "#tea has no place left"),
+        ("+l 1", "471", "#tea is full"),
     ],
 )
 def test_modes_that_refuse_a_join(mode: str, number: str, text: str) -> None:

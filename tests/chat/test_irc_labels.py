@@ -20,7 +20,7 @@ def labelled(line: str) -> str:
         ("PING y", "PONG chat.example.net :y"),
         ("NOSUCH", "421 ann NOSUCH :Unknown command"),
         ("PRIVMSG", "411 ann :No recipient given (PRIVMSG)"),
-        ("PRIVMSG eve :hi", "401 ann eve :nobody here is called eve"),
+        ("PRIVMSG eve :hi", "401 ann eve :there is no nickname eve"),
         ("NICK", "431 ann :No nickname given"),
         ("CAP LIST", "CAP ann LIST :"),
         ("AWAY :x", "306 ann :You have been marked as being away"),

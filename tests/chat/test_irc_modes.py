@@ -163,9 +163,7 @@ def test_half_operator_cannot_set_operators() -> None:
 
 def test_lobby_has_no_channel_operators() -> None:
     ann = IrcChat().irc_client("ann", joined="#lobby")
-    assert ann.send("MODE #lobby +m") == [
-        f"{SERVER} 482 ann #lobby :#lobby belongs to everybody, not to operators"
-    ]
+    assert ann.send("MODE #lobby +m") == [f"{SERVER} 482 ann #lobby :#lobby has no operators"]
     assert ann.numerics("MODE #lobby") == ["324", "329"]
 
 
@@ -296,7 +294,7 @@ def test_mute_in_the_text_frontend() -> None:
     dave.screen()
     assert dave.type("/ban") == ["  Muted in #tea (1): m:dave"]
     assert dave.type("/unban m:dave") == ["* dave lifted the mute of dave in #tea"]
-    assert dave.type("/ban") == ["  Nobody is banned from #tea."]
+    assert dave.type("/ban") == ["  There are no bans in #tea."]
 
 
 def test_no_ctcp_mode() -> None:
@@ -307,7 +305,7 @@ def test_no_ctcp_mode() -> None:
     assert ann.send("MODE #tea")[0] == f"{SERVER} 324 ann #tea +Cnt"
     bob.lines()
     assert bob.send("PRIVMSG #tea :\x01PING 1 2\x01") == [
-        f"{SERVER} 404 bob #tea :#tea takes no CTCP but ACTION"
+        f"{SERVER} 404 bob #tea :#tea accepts no CTCP except ACTION"
     ]
     assert bob.send("NOTICE #tea :\x01PING 1 2\x01") == []
     bob.send("PRIVMSG #tea :\x01ACTION waves\x01", "PRIVMSG ann :\x01PING 1\x01")
@@ -377,7 +375,7 @@ def test_full_list() -> None:
     received = ann.send("MODE #tea +bbb x y z")
     assert received == [
         f"{ANN} MODE #tea +bb x!*@* y!*@*",
-        f"{SERVER} 478 ann #tea b :#tea has 2 bans, take away one first",
+        f"{SERVER} 478 ann #tea b :#tea has 2 bans, remove one first",
     ]
 
 
@@ -394,8 +392,8 @@ def test_bans_are_shared_with_the_text_frontend() -> None:
     ann.send("MODE #tea -b+mv eve dave")
     assert dave.screen() == [
         "* ann lifted the ban of eve from #tea",
-        "* ann let only some speak in #tea",
-        "* ann made dave one who always may speak in #tea",
+        "* ann made #tea moderated",
+        "* ann gave dave voice in #tea",
     ]
 
 

@@ -55,12 +55,12 @@ def test_targets_are_limited(verb: str) -> None:
         ("PRIVMSG , :hi", "411 ann :No recipient given (PRIVMSG)"),
         ("PRIVMSG bob", "412 ann :No text to send"),
         ("PRIVMSG bob :", "412 ann :No text to send"),
-        ("PRIVMSG eve :hi", "401 ann eve :nobody here is called eve"),
+        ("PRIVMSG eve :hi", "401 ann eve :there is no nickname eve"),
         ("PRIVMSG #nowhere :hi", "403 ann #nowhere :there is no room #nowhere"),
         ("PRIVMSG #other :hi", "404 ann #other :you are not in #other"),
-        ("PRIVMSG @bob :hi", "401 ann @bob :nobody here is called @bob"),
+        ("PRIVMSG @bob :hi", "401 ann @bob :there is no nickname @bob"),
         ("TAGMSG", "411 ann :No recipient given (TAGMSG)"),
-        ("TAGMSG eve", "401 ann eve :nobody here is called eve"),
+        ("TAGMSG eve", "401 ann eve :there is no nickname eve"),
         ("TAGMSG #other", "404 ann #other :you are not in #other"),
     ],
 )
@@ -539,7 +539,7 @@ def test_redaction_by_the_sender() -> None:
     assert [plain(line) for line in received] == [f":bob!~bob@localhost REDACT #c {id} :wrong room"]
     assert ann.lines() == cid.lines() == received
     assert old.lines() == []
-    assert dan.screen() == ["* bob took back a message in #c: wrong room"]
+    assert dan.screen() == ["* bob deleted a message in #c: wrong room"]
     assert not chat.kept_messages("#c")
 
 

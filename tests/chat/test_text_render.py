@@ -65,12 +65,12 @@ LINES: list[tuple[Event, str]] = [
     (Quit(*HEAD, "bye"), "* ann left the chat: bye"),
     (NickChanged(*HEAD, "anna"), "* ann is now anna"),
     (TopicChanged(*HEAD, "#tea", "Assam"), "* ann set the topic of #tea: Assam"),
-    (TopicChanged(*HEAD, "#tea", ""), "* ann took away the topic of #tea"),
+    (TopicChanged(*HEAD, "#tea", ""), "* ann removed the topic of #tea"),
     (Kicked(*HEAD, "#tea", BOB, "spam"), "* ann kicked bob out of #tea: spam"),
     (changed(Change(True, Mode.OPERATOR, target=BOB)), "* ann made bob an operator of #tea"),
     (
         changed(Change(False, Mode.OPERATOR, target=BOB)),
-        "* ann made bob an operator of #tea no longer",
+        "* ann removed bob as an operator of #tea",
     ),
     (
         changed(Change(True, Mode.BAN, "bob!*@*", network="192.0.2.1/32")),
@@ -84,13 +84,13 @@ LINES: list[tuple[Event, str]] = [
         changed(Change(True, Mode.EXEMPT, "m:*!*@h")),
         "* ann exempted *!*@h from the mutes of #tea",
     ),
-    (changed(Change(True, Mode.NO_CTCP)), "* ann takes no CTCP in #tea but actions"),
-    (changed(Change(True, Mode.KEY, "k")), "* ann gave #tea a key"),
-    (changed(Change(False, Mode.LIMIT)), "* ann took away the limit of #tea"),
-    (changed(Change(True, Mode.LIMIT, "3")), "* ann let at most 3 into #tea"),
-    (changed(Change(True, Mode.MODERATED)), "* ann let only some speak in #tea"),
+    (changed(Change(True, Mode.NO_CTCP)), "* ann blocked CTCP in #tea, except actions"),
+    (changed(Change(True, Mode.KEY, "k")), "* ann set a key on #tea"),
+    (changed(Change(False, Mode.LIMIT)), "* ann removed the limit of #tea"),
+    (changed(Change(True, Mode.LIMIT, "3")), "* ann limited #tea to 3 members"),
+    (changed(Change(True, Mode.MODERATED)), "* ann made #tea moderated"),
     (Invited(*HEAD, "#tea", BOB), "* ann invited bob to #tea"),
-    (Redacted(*HEAD, "#tea", "n-b-1", "typo"), "* ann took back a message in #tea: typo"),
+    (Redacted(*HEAD, "#tea", "n-b-1", "typo"), "* ann deleted a message in #tea: typo"),
     (RoomRenamed(*HEAD, "#tea", "#chai", ""), "* ann renamed #tea to #chai"),
     (RoomMessage(*HEAD, "#tea", "hi", Kind.MESSAGE, (("+a", "b"),)), "#tea <ann> hi"),
     (RoomMessage(*HEAD, "#tea", "hi", Kind.MESSAGE, least=Mode.OPERATOR), "@#tea <ann> hi"),
@@ -124,8 +124,8 @@ def test_hidden_events_render_nothing(event: Event) -> None:
 def test_each_mode_change_and_each_line_has_its_own_line() -> None:
     both = changed(Change(True, Mode.VOICE, target=BOB), Change(True, Mode.INVITE_ONLY))
     assert describe_all(both) == [
-        "* ann made bob one who always may speak in #tea",
-        "* ann closed #tea to those who are not invited",
+        "* ann gave bob voice in #tea",
+        "* ann made #tea invite-only",
     ]
     lines = (Line("one"), Line(""), Line("two"))
     said = RoomMessage(*HEAD, "#tea", "one\n\ntwo", Kind.MESSAGE, (), lines)

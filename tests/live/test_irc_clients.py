@@ -159,7 +159,7 @@ def test_weechat(
     ann.type("/op weechat")
     window.shows(has("+o weechat"))
     window.type("/mode +i\n")
-    ann.sees("closed #tea to those who are not invited")
+    ann.sees("made #tea invite-only")
     window.type("/quit see you\n")
     ann.sees("* weechat left the chat")
     ann.close()

@@ -259,7 +259,7 @@ class RecordingFactory(Factory):
 
 
 class LayerHarness:
-    """A connection layer whose clients have transports of Twisted's."""
+    """A connection layer whose clients have Twisted transports."""
 
     def __init__(
         self,

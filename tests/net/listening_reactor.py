@@ -45,7 +45,7 @@ _ANY_LENGTH = 1 << 40
 
 
 class Contexts:
-    """A :class:`~tcpd.net.tls.Certificates` with a context factory of Twisted's."""
+    """A :class:`~tcpd.net.tls.Certificates` with a Twisted context factory."""
 
     def __init__(self, factory: Any) -> None:
         self._context = factory.getContext()

@@ -111,7 +111,7 @@ print(json.dumps({
 LOGGED = "the service logs its listeners (event service.listening), not the port"
 CONTEXT = "no logging context, because it is slow; connections log their own fields"
 NAMED = "compares Twisted's repr; tests/net/test_transport.py and test_port.py check tcpd's"
-BINDING = "interface= with an object of Twisted's; tcpd's listeners are addresses"
+BINDING = "interface= with a Twisted object; tcpd's listeners are addresses"
 DESCRIPTORS = "tcpd does not pass descriptors over UNIX sockets (IUNIXTransport)"
 BEFORE_TLS = "needs the protocol before the handshake is complete"
 ONCE = "a port of tcpd's cannot listen again after it is closed"
@@ -189,7 +189,7 @@ SWAPPED = (
 SWAPPED_TABLE = {
     "internet.test.test_*.test_writeSequenceWithUnicodeRaisesException": WORDS,
     "internet.test.test_*.test_?erverAddress*": NAMED,
-    "internet.test.test_*.test_streamingProducer": "sets the size of a buffer of Twisted's own",
+    "internet.test.test_*.test_streamingProducer": "sets the size of a Twisted buffer",
     "internet.test.test_tls.AbortSSLConnectionTests.test_fullWriteBuffer": BEFORE_TLS,
 }
 SWAPPED_PASSING = 30

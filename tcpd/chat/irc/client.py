@@ -225,7 +225,7 @@ class IrcClient(Client):
 
     def stream(self, lines: Iterable[bytes]) -> None:
         """Send a long reply as the client reads it, beginning at once. No line of the client is
-        taken until all of it is sent.
+        processed until all lines are sent.
 
         :param lines: lines with their tags; consumed as the outbox has room. An empty line is not
             sent and yields to other clients.

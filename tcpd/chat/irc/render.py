@@ -244,7 +244,7 @@ class _RenderCache:
         return event.room
 
     def line(self, event: RoomMessage | PrivateMessage, text: str) -> bytes:
-        """Render a message, or one line of it."""
+        """Render a message, or one of its lines."""
         if event.kind is Kind.TAGS:
             return write("TAGMSG", self.target(event), source=_speaker(event))
         if event.kind is Kind.ACTION:

@@ -161,7 +161,7 @@ class TextClient(Client):
             self.waiting = None
             self.edge.proceed()
 
-    # --- what is sent to the client ---
+    # --- output ---
 
     def send(self, *lines: str) -> None:
         """Send lines, behind the pending output."""

@@ -59,7 +59,7 @@ def talk(reply: TextReply, text: str, kind: Kind, room: Room | None = None) -> b
     """Send text to a room, in several messages if it is long.
 
     :param room: ``None`` for the current one.
-    :return: whether all of it was accepted.
+    :return: whether all messages were accepted.
     """
     room = room or reply.client.room
     if room is None:
@@ -189,12 +189,12 @@ def _msg(reply: TextReply, rest: str) -> None:
         return
     hub = reply.server.hub
     target = hub.person(nick)
-    # an unknown nickname refuses all of it
+    # with an unknown nickname, the first piece is refused
     room = ALWAYS_FITS if target is None else room_for(reply.person, target.nick)
     pieces = split_message(_some(text), room)
 
     def say(place: int) -> None:
-        """Send a piece when the one before it was delivered. Stop at the first refusal."""
+        """Send a piece after the previous one was delivered. Stop at the first refusal."""
         if place < len(pieces):
             then = partial(said, place)
             reply.ask(hub.send_private, nick, pieces[place], refused=reply.refuse, then=then)
@@ -292,7 +292,7 @@ def _ban(reply: TextReply, rest: str) -> None:
 def _show_bans(reply: TextReply, room: Room) -> None:
     masks = [ban.mask for ban in room.bans.values()]
     if not masks:
-        reply.send(f"  Nobody is banned from {room.name}.")
+        reply.send(f"  There are no bans in {room.name}.")
     for mutes, head in ((False, "Banned from"), (True, "Muted in")):
         names = [shown_mask(mask.text) for mask in masks if mask.mutes is mutes]
         if names:

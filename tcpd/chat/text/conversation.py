@@ -101,8 +101,7 @@ class TextConversation(TextClient):
 
     def _welcome(self, reply: TextReply) -> None:
         reply.send(
-            f"Hello {reply.person.nick}. Type a line and press Enter to say it to everybody in the"
-            " room.",
+            f"Hello {reply.person.nick}. Type a line and press Enter to send it to the room.",
             "/help lists the commands, /quit says goodbye.",
             "",
         )

@@ -16,7 +16,7 @@ _AT_PROMPT = {
     **dict.fromkeys(("help", "?", "usage", "commands"), _HELP),
 }
 
-# names of commands that nobody says alone
+# names of commands that are unlikely as messages
 _COMMANDS = {
     "who": "/who",
     "names": "/who",

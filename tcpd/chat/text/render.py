@@ -1,8 +1,8 @@
 """Renders events as lines for a terminal.
 
 All text goes through :func:`encode_lines`, which removes terminal control sequences. Text of a peer
-never begins a line: the room's name or ``[private]`` stands before it, so that nobody can imitate
-the server, whose lines begin with ``*``, ``!`` or two spaces.
+never begins a line: the room's name or ``[private]`` precedes it, so that no peer can imitate the
+server, whose lines begin with ``*``, ``!`` or two spaces.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def describe(event: Event) -> str:
         case PrivateMessage(text=text, kind=kind):
             return f"[private] {_speech(who, text, kind)}"
         case Redacted(room=room, reason=reason):
-            return f"* {who} took back a message in {room}{_because(reason)}"
+            return f"* {who} deleted a message in {room}{_because(reason)}"
         case Invited(room=room, target=target):
             return f"* {who} invited {target.nick} to {room}"
         case RoomRenamed(room=room, name=name, reason=reason):
@@ -119,7 +119,7 @@ def describe(event: Event) -> str:
         case TopicChanged(room=room, topic=topic):
             if topic:
                 return f"* {who} set the topic of {room}: {topic}"
-            return f"* {who} took away the topic of {room}"
+            return f"* {who} removed the topic of {room}"
         case Kicked(room=room, target=target, reason=reason):
             return f"* {who} kicked {target.nick} out of {room}{_because(reason)}"
     raise TypeError(f"no line for {type(event).__name__}")
@@ -128,41 +128,51 @@ def describe(event: Event) -> str:
 #: Prefixes of a room's name in messages to members of a rank, as in IRC.
 _PREFIXES = {Mode.OPERATOR: "@", Mode.HALF_OPERATOR: "%", Mode.VOICE: "+"}
 
+#: Texts of changes of ranks: given, and removed.
 _RANKS = {
-    Mode.OPERATOR: "an operator of {}",
-    Mode.HALF_OPERATOR: "a half-operator of {}",
-    Mode.VOICE: "one who always may speak in {}",
+    Mode.OPERATOR: ("made {target} an operator of {}", "removed {target} as an operator of {}"),
+    Mode.HALF_OPERATOR: (
+        "made {target} a half-operator of {}",
+        "removed {target} as a half-operator of {}",
+    ),
+    Mode.VOICE: ("gave {target} voice in {}", "removed the voice of {target} in {}"),
 }
 
 #: Texts of changes of room modes: set, and removed.
 _OF_ROOM = {
-    Mode.KEY: ("gave {} a key", "took away the key of {}"),
-    Mode.LIMIT: ("let at most {argument} into {}", "took away the limit of {}"),
-    Mode.INVITE_ONLY: ("closed {} to those who are not invited", "opened {} to everybody"),
-    Mode.MODERATED: ("let only some speak in {}", "let everybody speak in {}"),
-    Mode.NO_CTCP: ("takes no CTCP in {} but actions", "takes CTCP in {} again"),
-    Mode.NO_OUTSIDERS: ("let only those speak in {} who are in it", "let outsiders speak in {}"),
-    Mode.HIDDEN: ("hid {} from others", "hides {} no longer"),
+    Mode.KEY: ("set a key on {}", "removed the key of {}"),
+    Mode.LIMIT: ("limited {} to {argument} members", "removed the limit of {}"),
+    Mode.INVITE_ONLY: ("made {} invite-only", "opened {} to everyone"),
+    Mode.MODERATED: ("made {} moderated", "made {} unmoderated"),
+    Mode.NO_CTCP: ("blocked CTCP in {}, except actions", "allowed CTCP in {}"),
+    Mode.NO_OUTSIDERS: (
+        "blocked messages to {} from outside",
+        "allowed messages to {} from outside",
+    ),
+    Mode.HIDDEN: ("hid {} from others", "made {} visible to others"),
     Mode.TOPIC_PROTECTED: (
-        "let only operators set the topic of {}",
-        "let everybody set the topic of {}",
+        "restricted the topic of {} to operators",
+        "let everyone set the topic of {}",
     ),
     Mode.BAN: ("banned {argument} from {}", "lifted the ban of {argument} from {}"),
     Mode.EXEMPT: (
         "exempted {argument} from the bans of {}",
-        "exempted {argument} from the bans of {} no longer",
+        "removed the exemption of {argument} from the bans of {}",
     ),
-    Mode.INVITED: ("invited all of {argument} to {}", "invited all of {argument} to {} no longer"),
+    Mode.INVITED: (
+        "added the invite exception {argument} to {}",
+        "removed the invite exception {argument} from {}",
+    ),
 }
 
 _MUTE = f"{MUTE}:"
 
-#: The same for mutes.
+#: Texts of changes of mutes: set, and removed.
 _OF_MUTES = {
     Mode.BAN: ("muted {argument} in {}", "lifted the mute of {argument} in {}"),
     Mode.EXEMPT: (
         "exempted {argument} from the mutes of {}",
-        "exempted {argument} from the mutes of {} no longer",
+        "removed the exemption of {argument} from the mutes of {}",
     ),
 }
 
@@ -170,8 +180,8 @@ _OF_MUTES = {
 def _describe_change(event: ModesChanged, change: Change) -> str:
     who, room = event.actor.nick, event.room
     if change.target is not None:
-        rank = _RANKS[change.mode].format(room)
-        return f"* {who} made {change.target.nick} {rank}{'' if change.adding else ' no longer'}"
+        words = _RANKS[change.mode][0 if change.adding else 1]
+        return f"* {who} " + words.format(room, target=change.target.nick)
     mutes = change.mode in _OF_MUTES and change.argument.startswith(_MUTE)
     words = (_OF_MUTES if mutes else _OF_ROOM)[change.mode][0 if change.adding else 1]
     mask = change.argument.removeprefix(_MUTE) if mutes else change.argument

@@ -141,7 +141,7 @@ def sorted_rows(
 
     :param column: the index of the column that sorts them; unknown values come last.
     :param is_reversed: reverse the order.
-    :param filter: a text that one of a row's cells must contain, in any case; empty for all rows.
+    :param filter: a text that a cell of the row must contain, ignoring case; empty for all rows.
     """
     by = table.columns[column]
     if filter:

@@ -1,4 +1,4 @@
-"""Who may use the control socket, beyond the mode of its file.
+"""Access to the control socket, beyond the mode of its file.
 
 The mode is 0660, so the kernel lets only root, the owner and the group connect. This check is a
 second line of defence, in case the mode was loosened (``chmod``, an access list, a directory that

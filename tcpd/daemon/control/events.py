@@ -24,7 +24,7 @@ def event_commands(followers: Followers) -> list[Command]:
 
 
 class Following(Stream):
-    """The events that one operator sees. Those that it does not read in time are counted.
+    """The events that an operator follows. Events that it does not read in time are counted.
 
     :param followers: the followers of the daemon's events.
     """

@@ -45,13 +45,13 @@ class OperationCommands:
         self._log_control = log
 
     def commands(self) -> list[Command]:
-        """All of this group."""
+        """The commands of this group."""
         return [
             operator_command(
                 "RELOAD",
                 "",
-                "Reads the configuration and takes it over, all of it or nothing; reports what was "
-                "done, or what is wrong.",
+                "Reads the configuration and applies it, as a whole or not at all; reports the "
+                "changes or the errors.",
                 self.reload,
                 at_most=0,
             ),

@@ -136,7 +136,7 @@ def _member_names(reply: IrcReply, room: Room) -> Iterator[str]:
     every = caps.MULTI_PREFIX in reply.caps
     full = caps.USERHOST_IN_NAMES in reply.caps
     inside = reply.client.person in room.members
-    for person in room.everybody():
+    for person in room.snapshot():
         ranks = room.members.get(person)
         if ranks is None or (person.invisible and not inside):
             continue
@@ -148,7 +148,7 @@ def _roomless_names(reply: IrcReply) -> Iterator[str]:
     """Yield the users in no room that the client may see, and empty words to yield to others."""
     person, hub = reply.person, reply.server.hub
     full = caps.USERHOST_IN_NAMES in reply.caps
-    for number, target in enumerate(hub.state.everybody(), 1):
+    for number, target in enumerate(hub.state.snapshot(), 1):
         if number % _PER_TURN == 0:
             yield ""
         if not hub.state.is_here(target) or not is_visible(person, target):

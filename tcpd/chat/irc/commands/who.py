@@ -85,7 +85,7 @@ def _find(
         room = hub.room(mask)
         if room is None or room.hides_from(person):
             return None, ()
-        people = room.everybody()
+        people = room.snapshot()
         return room, (target for target in people if is_visible(person, target))
     exact = hub.person(mask)
     if exact is not None:
@@ -97,7 +97,7 @@ def _find(
 
 def _matching(reply: IrcReply, person: Person, mask: str) -> Iterator[Person | None]:
     fits = pattern(mask).match
-    for number, target in enumerate(reply.server.hub.state.everybody(), 1):
+    for number, target in enumerate(reply.server.hub.state.snapshot(), 1):
         if number % _PER_TURN == 0:
             yield None
         if is_visible(person, target) and (

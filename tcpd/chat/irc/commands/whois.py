@@ -184,6 +184,6 @@ COMMANDS = {
     "ISON": IrcCommand(
         _ison,
         1,
-        help=("ISON <nickname> [<nickname> ...]", "Lists those who are online."),
+        help=("ISON <nickname> [<nickname> ...]", "Lists which of the nicknames are online."),
     ),
 }
