@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -244,6 +245,12 @@ class VethPair:
                 run("ip", "addr", "replace", f"{more}/{length}", "dev", self.here, *nodad)
                 if version == 4:
                     self.inside("ip", "route", "replace", f"{more}/32", "dev", self.there)
+        # bind(2) fails while the kernel looks for duplicates of a link-local address
+        show = ["ip", "-6", "-o", "addr", "show", "tentative", "dev"]
+        end = time.monotonic() + PATIENCE
+        while run(*show, self.here) or self.inside(*show, self.there):
+            assert time.monotonic() < end, "an address stays tentative"
+            time.sleep(0.05)
         text = run("ip", "-o", "addr", "show", "dev", self.here)
         found = re.findall(r"inet6? ([^/ ]+)/", text)
         return [f"{each}%{self.there}" if each.startswith("fe80") else each for each in found]
