@@ -1,4 +1,4 @@
-"""All that other packages import of tcpd: for kinds of services, and for line commands.
+"""The public API of tcpd, for kinds of services and for line commands of other packages.
 
 A kind provides :class:`IKind` and is named by an entry point of the group ``tcpd.protocols``. A
 line command is made by :func:`command` and named by an entry point of the group

@@ -60,8 +60,8 @@ class IKind(Interface):
 class IDatagramKind(IKind):
     """A kind that also answers datagrams: its ``words`` contain ``udp``.
 
-    Its ``settings`` have an attribute ``udp_rate``, a :class:`tcpd.api.Rate` or ``None``: how many
-    answers one address gets. Where an answer can be longer than the question, the default should be
+    Its ``settings`` have an attribute ``udp_rate``, a :class:`tcpd.api.Rate` or ``None``: the
+    rate of replies to one address. If a reply can be longer than the request, the default should be
     low, such as ``1/s burst 5``, because source addresses are easily forged.
     """
 
@@ -69,7 +69,7 @@ class IDatagramKind(IKind):
         """Make the function that answers the datagrams of a service.
 
         :return: ``Callable[[bytes], bytes | None]``: from the payload of a datagram to the payload
-            of its answer; ``None`` for no answer. The daemon itself checks networks and rates.
+            of the reply; ``None`` for no reply. The daemon itself checks networks and rates.
         """
 
 
@@ -96,7 +96,7 @@ class IContext(Interface):
     )
     counters = Attribute("tcpd.api.ServiceCounters: the counters of this service.")
     work = Attribute(
-        "tcpd.api.WorkQueue: the one queue of the work that clients cause. What takes more than "
+        "tcpd.api.WorkQueue: the queue of work that clients cause. Work that takes more than "
         "some tens of microseconds goes through it."
     )
     sections = Attribute(
@@ -308,7 +308,7 @@ class IFinishing(Interface):
     def finish(seconds):
         """End it. Called once, when the service stops and its connections begin to drain.
 
-        :param float seconds: how long it may take; the factory then aborts the rest.
+        :param float seconds: the maximum time; the factory then aborts the rest.
         :return: a Deferred that fires with ``None`` when all has ended, and never fails.
         """
 

@@ -43,7 +43,7 @@ _log = Logger()
 class Options(usage.Options):
     """The command line behind ``twistd tcpd``.
 
-    :ivar settings: what to serve, after the command line was parsed.
+    :ivar settings: the configuration, after the command line was parsed.
     :ivar kinds: the kinds of services, by name.
     """
 

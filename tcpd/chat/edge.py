@@ -126,8 +126,8 @@ class ChatFactory(protocol.Factory):
 
     :param context: see :class:`tcpd.interfaces.IContext`.
 
-    :ivar rate: how many lines a client may send; ``None`` for any number.
-    :ivar entry_timeout: how many seconds a client may take to enter; 0 for ever.
+    :ivar rate: the rate of lines from a client; ``None`` for no limit.
+    :ivar entry_timeout: the seconds that a client has to enter; 0 for no limit.
     :ivar line_bytes: the longest line, without its end.
     :ivar no_method_is_a_name: whether a client never opens with a word like HTTP's methods.
     """

@@ -27,10 +27,10 @@ def subscriber(address: Address) -> Network:
 
 
 class Hosts:
-    """Makes hosts of addresses.
+    """Derives the hosts that people see from addresses.
 
-    :param secret: the secret of this daemon, or of all nodes; 16 bytes or more. Who knows it can
-        find addresses by trying them all.
+    :param secret: the secret of this daemon, or of all nodes; 16 bytes or more. An attacker who
+        knows it can find an address by trying all.
     :param shown: ``hidden`` for hashes, ``address`` for addresses.
     """
 

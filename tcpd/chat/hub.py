@@ -274,7 +274,7 @@ class Hub(Moderating, Speaking):
     ) -> Refused | None:
         """Disconnect a person. For server operators.
 
-        :param comment: why.
+        :param comment: the reason.
         """
         person = self._person(client)
         reason = tidied(f"Killed ({person.nick} ({comment}))", REASON_BYTES)

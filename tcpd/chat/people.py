@@ -49,14 +49,14 @@ class Person:
     :ivar nick: the nickname as it is shown.
     :ivar key: the nickname, folded.
     :ivar user: see :class:`tcpd.events.chat.Identity`.
-    :ivar host: likewise.
-    :ivar bot: likewise.
+    :ivar host: see :class:`tcpd.events.chat.Identity`.
+    :ivar bot: see :class:`tcpd.events.chat.Identity`.
     :ivar real_name: 1 to 150 bytes of UTF-8.
     :ivar address: the address for bans; ``None`` for a UNIX socket. Shown only to server operators
         and to the person.
     :ivar secure: the connection is encrypted or local.
-    :ivar since: when they entered, in seconds since 1970 UTC.
-    :ivar spoke: when they last said something, or entered, likewise.
+    :ivar since: the time when they entered, in seconds since 1970 UTC.
+    :ivar spoke: the time of their last message, or of their entry, in seconds since 1970 UTC.
     :ivar away: the away message; empty if they are not away.
     :ivar invisible: only people in the same room find them.
     :ivar server_operator: authenticated by OPER.
@@ -140,13 +140,13 @@ class Client:
     :cvar slow: the quit reason of a client that did not read.
 
     :ivar person: ``None`` before it has entered. Still there when it has left.
-    :ivar outbox: its output buffer.
+    :ivar outbox: the output buffer.
     :ivar format: the format of its events. Changed by :meth:`tcpd.chat.hub.Hub.equip`.
     :ivar echo: it gets its own messages.
     :ivar extended_monitor: it gets the events of people that it monitors, without a common room.
     :ivar address: the address of the peer; ``None`` for a UNIX socket.
     :ivar secure: the connection is encrypted or local.
-    :ivar spoke: when it last said something, in seconds of the hub's clock.
+    :ivar spoke: the time of its last message, in seconds of the hub's clock.
     :ivar monitored: the nicknames that it monitors, as it wrote them, by the folded ones.
     :ivar ahead: messages that it sent and that the event log has not delivered yet.
     :ivar gone: it has left, or was dropped.

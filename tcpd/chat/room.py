@@ -54,8 +54,8 @@ class Topic:
     """The topic of a room.
 
     :ivar text: the text.
-    :ivar who: who set it; ``None`` for the configuration.
-    :ivar time: when, in seconds since 1970 UTC.
+    :ivar who: the person who set it; ``None`` for the configuration.
+    :ivar time: the time of the change, in seconds since 1970 UTC.
     """
 
     text: str
@@ -69,8 +69,8 @@ class Listed:
 
     :ivar mask: the mask, of the form ``nick!user@host``.
     :ivar network: further addresses that the entry covers. Never shown.
-    :ivar who: who added it.
-    :ivar time: when, in seconds since 1970 UTC.
+    :ivar who: the person who added it.
+    :ivar time: the time of the change, in seconds since 1970 UTC.
     """
 
     mask: Mask
@@ -109,11 +109,11 @@ class Room:
     :ivar name: as its opener wrote it.
     :ivar key: the name, folded.
     :ivar is_lobby: a configured room: permanent, and operated by server operators only.
-    :ivar created: when it was opened, in seconds since 1970 UTC.
+    :ivar created: the time when it was opened, in seconds since 1970 UTC.
     :ivar members: the members in the order of joining, each with a sum of :class:`Rank`; see
         :meth:`rank`.
     :ivar topic: ``None`` for none.
-    :ivar modes: its modes that are no lists.
+    :ivar modes: the modes other than lists.
     :ivar lists: entries by mode (``b``, ``e``, ``I``) and folded mask, oldest first.
     :ivar invited: ids of people invited by an operator, oldest first.
     :ivar unrestricted: whether all messages of members are allowed: the room is not moderated, CTCP
@@ -244,7 +244,7 @@ class Room:
     def is_listed(self, mode: Mode, person: Person, mutes: bool = False) -> bool:
         """Whether an entry of a list covers a person.
 
-        :param mutes: look at mutes only; else at all others.
+        :param mutes: whether to check mutes only; otherwise all other entries.
         """
         folded = person.folded
         return any(

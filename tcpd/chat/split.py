@@ -42,14 +42,14 @@ def room_for(person: Person, target: str, kind: Kind = Kind.MESSAGE, speaker: st
 
 
 def room_for_all(person: Person) -> int:
-    """The same for WALLOPS."""
+    """Return the bytes of text that fit an announcement (WALLOPS) to all."""
     return _room_behind(person, "WALLOPS", "")
 
 
 def room_for_topic(room: str) -> int:
     """The longest topic that fits one line of IRC for all clients.
 
-    :param room: its name.
+    :param room: the name of the room.
     :return: bytes of UTF-8, at most :data:`~tcpd.chat.settings.TOPIC_BYTES`.
     """
     return min(TOPIC_BYTES, _LINE_BYTES - _LONGEST_SOURCE - len(f" TOPIC {room} :\r\n".encode()))
@@ -66,7 +66,7 @@ def split_message(text: str, limit: int) -> list[str]:
     A piece ends between two characters, if possible not before a combining mark or next to a
     zero-width joiner, which combine an emoji or a syllable.
 
-    :param text: without lone surrogates.
+    :param text: a text without lone surrogates.
     :param limit: bytes of UTF-8 in a piece; at least 4, which is what one character can take.
     :return: one piece for an empty text.
     """

@@ -71,7 +71,7 @@ class Outcome(Struct, gc=False):
     """The result of applying an event. Made by :meth:`ChatState.apply`, and not kept.
 
     :ivar event: the event to send, with the current names and ranks.
-    :ivar refused: why it changed nothing; ``None`` if it was applied.
+    :ivar refused: the refusal of the event; ``None`` if it was applied.
     :ivar changed: false if it was allowed and there was nothing to do.
     :ivar actor: the actor of the event; ``None`` if they have left.
     :ivar room: all its members receive the event.

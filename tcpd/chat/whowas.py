@@ -22,7 +22,7 @@ class Gone:
     :ivar who: the person, with that nickname.
     :ivar real_name: their real name.
     :ivar address: shown to server operators only.
-    :ivar time: when, in seconds since 1970 UTC.
+    :ivar time: the time of the event, in seconds since 1970 UTC.
     """
 
     who: Identity

@@ -28,7 +28,7 @@ class SourceLine:
 class IniValue:
     """The value of a key.
 
-    :ivar lines: its lines without comments and empty lines, each with its source.
+    :ivar lines: the lines without comments and empty lines, each with its source.
     :ivar source: the line of the key.
     """
 
@@ -187,7 +187,8 @@ def read(name: str, text: str) -> tuple[Document, list[ConfigFault]]:
     """Parse one file.
 
     :param name: the file's name in sources and errors.
-    :param text: its content; lines with bytes decoded by ``surrogateescape`` are errors.
+    :param text: the content of the file; lines with bytes decoded by ``surrogateescape`` are
+        errors.
     :return: the sections, and the errors. The sections contain all valid lines, so that these can
         be checked, too.
     """

@@ -58,9 +58,9 @@ class UnixSocket:
     """A UNIX stream socket.
 
     :ivar path: absolute.
-    :ivar mode: its permissions.
+    :ivar mode: the permissions.
     :ivar owner: a user, by name or number; empty for the user that opens it.
-    :ivar group: a group, likewise.
+    :ivar group: a group, in the same form.
     """
 
     path: str
@@ -129,7 +129,7 @@ class TrustedProxies:
 class Listener:
     """One line of ``listen``.
 
-    :ivar bind: its address.
+    :ivar bind: the address.
     :ivar tls: NAME of the ``[tls:NAME]`` for TLS from the first byte.
     :ivar starttls: NAME of the ``[tls:NAME]`` for STARTTLS.
     :ivar udp: whether it receives datagrams.

@@ -138,7 +138,7 @@ def control_candidates(environ: Mapping[str, str], uid: int, state: str = "") ->
     login sessions, so the paths of both are included.
 
     :param environ: the environment of ``tcpd-ctl``.
-    :param uid: its user.
+    :param uid: the user id of the daemon.
     :param state: ``[tcpd] state``, if known.
     """
     found = [

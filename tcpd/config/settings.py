@@ -331,7 +331,7 @@ class ServiceSettings:
 
     :ivar name: NAME.
     :ivar protocol: the name of its kind.
-    :ivar listen: its listeners.
+    :ivar listen: the listeners.
     :ivar policy: NAME of its ``[policy:NAME]``.
     :ivar options: an instance of its kind's ``settings``.
     :ivar sections: titles of the sections that its kind declares.

@@ -30,7 +30,7 @@ class Answer:
     """A reply.
 
     :ivar code: three digits; 400 and above is a refusal.
-    :ivar lines: its text, safe to print.
+    :ivar lines: the text, safe to print.
     """
 
     code: int

@@ -58,7 +58,7 @@ class Probe:
     :ivar ca: a PEM file of authorities to trust; ``None`` for those of the system.
     :ivar send: bytes to send; empty for none.
     :ivar expect: bytes that must come; empty for none.
-    :ivar min_days: days that the certificate must be valid at least.
+    :ivar min_days: the minimum number of days that the certificate must be valid.
     :ivar timeout: seconds for the whole probe.
     """
 

@@ -99,7 +99,7 @@ class CertificateWatch:
     :param store: the certificates in use.
     :param names: returns which ``[tls:NAME]`` are in force; the store may have others of an earlier
         configuration, for connections that drain.
-    :param reactor: its clock is used.
+    :param reactor: provides the clock.
     :param wall_clock: seconds since 1970, UTC.
     :param outcomes: counts changed files by ``ok`` and ``refused``.
 

@@ -148,7 +148,7 @@ def make_daemon(
         components=components,
         services=services,
         shared_services=(components.chat, *shared_services),
-        # else each farewell would be broadcast to all the others in its room
+        # otherwise each farewell would be broadcast to the other members of its rooms
         before_stop=components.chat.hub.close,
         configuration=configuration,
         reloader=None if read is None else reloader,

@@ -39,10 +39,11 @@ class Daemon(MultiService):
     3. the shared services, one after another, the last one first;
     4. the daemon's own services, so that operators can watch the others stop.
 
-    :param components: those that live as long as the daemon.
-    :param services: those with connections.
-    :param shared_services: those that frontends use. ``stopService`` of one returns a Deferred that
-        fires when all is written. A second signal does not cut it short: docs/decisions/0002.
+    :param components: the components that exist for the lifetime of the daemon.
+    :param services: the services with connections.
+    :param shared_services: the services that frontends use. ``stopService`` of one returns a
+        Deferred that fires when all is written. A second signal does not cut it short:
+        docs/decisions/0002.
     :param before_stop: called when a stop begins, before any service stops.
     :param configuration: changes the services.
     :param reloader: reloads on SIGHUP; ``None`` for a daemon that is never reloaded.
@@ -50,7 +51,7 @@ class Daemon(MultiService):
     :param ban_file: read before any port opens.
     :param log: installed in twistd's application.
     :param followers: get the events of the catalogue.
-    :param status: its phase is set here.
+    :param status: the status, whose phase the daemon sets.
     :param environment: ``None`` for a daemon without control socket and service manager.
     """
 

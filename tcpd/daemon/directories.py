@@ -30,7 +30,7 @@ def check_directories(
 ) -> list[str]:
     """Find errors that would fail a start or reload of a daemon in this environment.
 
-    :param settings: without the daemon's own services.
+    :param settings: the settings without internal services.
     :param problems: receives them.
     :param known: paths that are not checked, as the running daemon uses them.
     :return: warnings, a line each: of conditions that may change until a start, or fail later.

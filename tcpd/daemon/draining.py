@@ -69,7 +69,7 @@ class Draining:
 
         Called after a reload has succeeded.
 
-        :param settings: those of the reload, drained services included.
+        :param settings: the settings of the reload, drained services included.
         :return: a line for each service that stays drained.
         """
         running = self._services

@@ -21,12 +21,12 @@ from tcpd.daemon.status import DaemonStatus
 class LiveConfiguration:
     """Builds the first services, and changes them when the configuration changes.
 
-    :param components: their limits follow the settings.
-    :param services: those that run.
+    :param components: components with limits to update.
+    :param services: the running services.
     :param builder: builds more.
     :param internals: the daemon's own services.
     :param certificates: watches the files of certificates.
-    :param log: its level follows the settings.
+    :param log: sets the level of the log.
     :param status: keeps the time of the last change.
 
     :ivar internals: the daemon's own services.

@@ -14,7 +14,7 @@ from tcpd.ops.outputs import Sink
 class OpenedLog(Sink):
     """A log file, written by any thread.
 
-    :param name: its path; a relative one is resolved when the file is opened.
+    :param name: the path of the file; a relative one is resolved when the file is opened.
     :param most: bytes at which it is renamed to ``NAME.1`` and a new file begins; 0 for never.
     :raise OSError: if it cannot be opened.
     """

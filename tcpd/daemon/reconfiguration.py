@@ -90,8 +90,8 @@ class Reconfiguration:
     Operations that can fail come first and change nothing that is in use. Then all changes happen
     in one reactor turn.
 
-    :param components: their limits follow the settings.
-    :param services: their settings, units and contexts change.
+    :param components: components with limits to update.
+    :param services: the services to change.
     :param builder: builds new services.
     :param difference: the difference from the settings in force to the new ones.
     :param own_keys: keys of sections whose changes the daemon's own services report.
@@ -159,7 +159,7 @@ class Reconfiguration:
     def _undo(self, error: ListenError) -> ListenError:
         """Restore the ports.
 
-        :param error: why the change failed.
+        :param error: the error of the change.
         :return: that error, with the ports that could not be restored.
         """
         for plan in self.plans:

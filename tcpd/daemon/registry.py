@@ -50,7 +50,8 @@ class Kinds(Mapping[str, Any]):
 
     A kind of another package that cannot be loaded affects only configurations that name it.
 
-    :param entry_points: those of the group ``tcpd.protocols``; by default the installed ones.
+    :param entry_points: the entry points of the group ``tcpd.protocols``; by default the installed
+        ones.
     :raise KindError: if two have the same name.
     """
 

@@ -25,11 +25,11 @@ def is_own(name: str) -> bool:
 class RunningServices(MultiService):
     """All services that have connections, those of the daemon's own included.
 
-    :param settings: those at the start.
+    :param settings: the settings at the start.
     :param kinds: the kinds of services, by name.
 
-    :ivar settings: those in force. The daemon's own services are in them
-        (:func:`tcpd.daemon.internal.with_internals`); what an operator has drained is not.
+    :ivar settings: the settings in force. They contain the internal services
+        (:func:`tcpd.daemon.internal.with_internals`), but no drained services.
     :ivar units: the services in force, by name, in the order of the settings.
     :ivar contexts: the contexts of the services in force and the drained ones, by name.
     :ivar drained: the settings of services that an operator has drained, by name.

@@ -29,7 +29,7 @@ from tcpd.policy.admission import ConnectionCount
 class ServiceBuilder:
     """Builds the services of a configuration from the components.
 
-    :param components: those of the daemon.
+    :param components: the components of the daemon.
     :param internals: the daemon's own services.
     :param directory: see :class:`tcpd.interfaces.IContext`, as for the next.
     :param reload: reloads the configuration.
@@ -53,7 +53,7 @@ class ServiceBuilder:
         """Make the context of a service, for its kind.
 
         :param settings: the whole configuration.
-        :param counters: those of the service so far; new ones by default.
+        :param counters: the present counters of the service; new ones by default.
         """
         components = self._components
         return Context(

@@ -22,12 +22,12 @@ class Phase(Enum):
 class DaemonStatus:
     """The phase of the daemon, and measurements of the process.
 
-    :param reactor: its turns are measured.
+    :param reactor: the reactor whose turns are measured.
     :param wall_clock: seconds since 1970, UTC.
 
     :ivar phase: set by the daemon.
-    :ivar began: when the daemon was created, in seconds since 1970.
-    :ivar configured: when the configuration in force was loaded, in seconds since 1970.
+    :ivar began: the time when the daemon was created, in seconds since 1970.
+    :ivar configured: the time when the configuration in force was loaded, in seconds since 1970.
     :ivar process: memory and descriptors.
     :ivar lag: the lag of the reactor.
     """

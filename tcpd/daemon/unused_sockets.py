@@ -19,7 +19,7 @@ def warn_of_unused_sockets(passed: Iterable[str], services: RunningServices) -> 
     A drained service is expected to come back, so its sockets count as used.
 
     :param passed: names of the sockets that systemd passed.
-    :param services: those that run.
+    :param services: the running services.
     """
     used = {
         listener.bind.name

@@ -18,7 +18,7 @@ def deliver_entry(data: bytes, deliver: Callable[[Event], None], counters: ChatC
 
     All nodes skip the same entries.
 
-    :param data: what :func:`tcpd.events.codec.encode` wrote, or anything else.
+    :param data: output of :func:`tcpd.events.codec.encode`; other bytes are skipped.
     """
     try:
         event = decode(data)

@@ -159,7 +159,7 @@ class Event(Struct, frozen=True, gc=False, tag=True):
     """Base of all events.
 
     :ivar id: unique.
-    :ivar time: when the origin node accepted it, in seconds since 1970 UTC.
+    :ivar time: the time when the origin node accepted it, in seconds since 1970 UTC.
     :ivar actor: the person who caused it.
     """
 

@@ -44,7 +44,7 @@ class Handshake:
 
     :ivar negotiated: the options in use; ``None`` without TCP_INFO.
     :ivar client_scale: the client's window scale; ``None`` if not in use or unknown.
-    :ivar server_scale: the server's, likewise.
+    :ivar server_scale: the server's window scale; ``None`` if not in use or unknown.
     :ivar server_mss: the MSS in the SYN-ACK, bytes.
     :ivar server_window: the window in the SYN-ACK, bytes.
     :ivar client_window: the window in the ACK, bytes, after scaling.
@@ -54,8 +54,8 @@ class Handshake:
     :ivar no_server_window: why ``server_window`` is unknown; empty if it is known.
     :ivar rtt: microseconds from SYN-ACK to ACK.
     :ivar no_rtt: why ``rtt`` is unknown; empty if it is known.
-    :ivar retransmissions: how many times the SYN-ACK was retransmitted.
-    :ivar no_retransmissions: why that is unknown; empty if it is known.
+    :ivar retransmissions: the number of retransmissions of the SYN-ACK.
+    :ivar no_retransmissions: why ``retransmissions`` is unknown; empty if it is known.
     :ivar retransmitted: ``tcpi_total_retrans`` when the handshake ended; ``None`` = unknown.
     """
 

@@ -100,7 +100,7 @@ class Proxy:
     :ivar client: the client's address and port.
     :ivar host: the address that the client connected to.
     :ivar tls_version: the TLS version of the client's connection to the proxy.
-    :ivar tls_cipher: likewise.
+    :ivar tls_cipher: the cipher of that connection.
     :ivar server_name: the name that the client requested (SNI).
     :ivar alpn: the protocol that client and proxy negotiated.
     """
@@ -148,23 +148,23 @@ class Facts:
     :ivar remote: the peer of the socket (``getpeername``): the proxy if there is one. ``None`` for
         a UNIX socket.
     :ivar saved_syn: the peer's SYN.
-    :ivar no_saved_syn: why there is none; ``None`` if and only if there is one.
+    :ivar no_saved_syn: why there is no saved SYN; ``None`` if and only if there is one.
     :ivar link_layer: whether the SYN was saved with its link-layer header (TCP_SAVE_SYN 2).
     :ivar accepted: TCP_INFO, read at accept, before the first read or write on the socket.
     :ivar now: TCP_INFO at present.
     :ivar server_isn: this end's initial sequence number, unsigned, 32 bits.
-    :ivar no_server_isn: why it is unknown; ``None`` if and only if it is known.
+    :ivar no_server_isn: why the ISN is unknown; ``None`` if and only if it is known.
     :ivar congestion: the congestion control algorithm (TCP_CONGESTION), e.g. ``cubic``.
     :ivar max_segment: TCP_MAXSEG, bytes.
     :ivar interface: the outgoing interface to the peer.
-    :ivar interface_mtu: its MTU, bytes.
+    :ivar interface_mtu: the MTU of the interface, in bytes.
     :ivar proxy: ``None`` if no PROXY header was received.
     :ivar tls: ``None`` without TLS.
     :ivar age: seconds since accept.
     :ivar bytes_in: bytes received from the client, including TLS and PROXY headers.
     :ivar bytes_out: bytes sent to the client, including TLS.
     :ivar service: the service's name.
-    :ivar protocol: its kind, e.g. ``line``.
+    :ivar protocol: the kind of the service, e.g. ``line``.
     :ivar commands: number of commands of the client, the current one included.
     :ivar account: the account that the client logged in to. The report escapes it.
     :ivar encoding: the encoding of text on this connection, e.g. ``UTF-8``.

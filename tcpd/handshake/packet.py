@@ -66,7 +66,7 @@ class Ethernet:
     """An Ethernet header.
 
     :ivar destination: MAC address, as ``02:00:5e:00:53:01``.
-    :ivar source: likewise: of the client, or of the last router.
+    :ivar source: MAC address of the client, or of the last router.
     :ivar vlans: VLAN tags, the outer one first; mostly empty, since the kernel removes them.
     :ivar ethertype: 0x0800 or 0x86DD.
     """

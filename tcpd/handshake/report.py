@@ -18,7 +18,7 @@ __all__ = ["Hint", "Report", "Section", "Source", "Value", "build"]
 class Report:
     """The report about one connection.
 
-    :ivar facts: its input.
+    :ivar facts: the input of the report.
     :ivar handshake: the derived values of SYN-ACK and ACK.
     :ivar steps: ``syn``, ``syn_ack`` and ``ack``, in this order.
     :ivar layers: the seven layers, from the physical one on.

@@ -31,7 +31,7 @@ class Value:
     :ivar label: the label, for people.
     :ivar value: ``None`` if unavailable, or if it is known to be absent.
     :ivar unit: ``bytes``, ``us``, ``s``, ``segments``, ...; empty if there is none.
-    :ivar source: where it comes from.
+    :ivar source: the source of the value.
     :ivar why: a rule, a reason or a remark, without a full stop; may be empty for a seen value.
     :ivar text: the value for people; if empty, :func:`shown` formats it.
     """

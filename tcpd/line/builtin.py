@@ -67,13 +67,13 @@ def ping(request: Request) -> str:
 
 @command("QUIT", help="Ends the conversation.", at_most=0)
 def quit_(request: Request) -> Reply:
-    """QUIT."""
+    """Execute QUIT."""
     return Reply(221, (f"{request.context.server_name} goodbye",), Then.CLOSE)
 
 
 @command("SERVICES", help="Lists the services of the daemon: name, protocol, listeners.", at_most=0)
 def services(request: Request) -> str:
-    """SERVICES."""
+    """Execute SERVICES."""
     entries = request.context.directory()
     return "\n".join(
         f"{entry.name} {entry.protocol} {', '.join(entry.listeners) or '-'}" for entry in entries
@@ -101,21 +101,21 @@ def starttls(request: Request) -> Reply:
 
 @command("TIME", help="Shows the time in UTC (RFC 3339).", at_most=0)
 def time(request: Request) -> str:
-    """TIME."""
+    """Execute TIME."""
     now = datetime.fromtimestamp(request.context.wall_clock(), UTC)
     return now.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @command("UPTIME", help="Shows how long the daemon has been running.", at_most=0)
 def uptime(request: Request) -> str:
-    """UPTIME."""
+    """Execute UPTIME."""
     seconds = int(request.context.clock.seconds() - request.context.started)
     return f"{seconds} seconds ({timedelta(seconds=seconds)})"
 
 
 @command("WHOAMI", help="Shows your address as the server sees it, and your TLS.", at_most=0)
 def whoami(request: Request) -> Reply:
-    """WHOAMI."""
+    """Execute WHOAMI."""
     connection = request.connection
     lines = [f"address {connection.peer}"]
     if connection.credentials is not None:

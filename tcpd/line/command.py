@@ -37,7 +37,7 @@ class ConnectionFacts(Protocol):
 
     :ivar service: the service's name.
     :ivar peer: the client's address, for display.
-    :ivar credentials: ``uid``, ``gid`` and ``pid``, all int, on a UNIX socket; else ``None``.
+    :ivar credentials: ``uid``, ``gid`` and ``pid``, all int, on a UNIX socket; otherwise ``None``.
     :ivar tls: ``version`` and ``cipher``, both str; ``None`` without TLS.
     :ivar can_start_tls: whether STARTTLS may be used now.
     """

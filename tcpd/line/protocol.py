@@ -41,7 +41,7 @@ class Shared(Protocol):
     def report(self, command: str, peer: str, error: BaseException) -> str:
         """Log the failure of a command.
 
-        :param command: its name.
+        :param command: the name of the command.
         :param peer: the client.
         :param error: the exception.
         :return: a reference for the log and the reply.

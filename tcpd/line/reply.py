@@ -26,7 +26,7 @@ class Reply:
     :ivar code: an integer from 200 to 599; see docs/reference/line-protocol.rst.
     :ivar lines: the text, at least one line. A line end in one of them starts another line of the
         reply. Rendering escapes control characters, so any text is safe here.
-    :ivar then: what happens to the connection afterwards.
+    :ivar then: the action on the connection afterwards.
     :raise ValueError: if the code is out of range or there are no lines.
     """
 

@@ -35,13 +35,13 @@ class LineBuffer:
         self.all_crlf: bool | None = None
 
     def feed(self, data: bytes) -> list[bytes | LineFault]:
-        """Take the next bytes of the stream.
+        """Feed the next bytes of the stream.
 
         :return: the lines completed by them, without their ends, and faults in their place.
         """
         if b"\n" not in data:
             return [LineFault.TOO_LONG] if self._keep(data) else []
-        # where all lines end in CRLF, as mostly, one split takes the ends off
+        # if all lines end in CRLF, the usual case, one split removes the line ends
         pieces = data.split(b"\r\n")
         self.all_crlf = all_crlf = data.count(b"\n") == len(pieces) - 1
         if not all_crlf:

@@ -224,7 +224,7 @@ class LinePump(Protocol):
     # --- for a subclass to use ---
 
     def wait(self) -> None:
-        """A request is open: take no more input until :meth:`proceed`."""
+        """Stop processing input until :meth:`proceed`: a request is open."""
         self._stops |= WAITING
         if not self._stops & RUNNING:
             self._steer()
@@ -276,7 +276,7 @@ class LinePump(Protocol):
         self._queue.run(self)
 
     def finish(self) -> None:
-        """End the conversation: take no more input."""
+        """End the conversation: discard further input."""
         self._opening = None
         self._queue.remove(self)
         self._stop_resting()

@@ -60,7 +60,7 @@ class Connection(BottomTransport):
 
     :ivar address: the address of the client: that of the peer, unless a PROXY header names another.
     :ivar counted_address: the address that its slot is counted for; ``None`` for none.
-    :ivar ready_at: when the client could first send to the protocol, by the layer's clock.
+    :ivar ready_at: the time when the client could first send to the protocol, by the layer's clock.
     :ivar bytes_before_protocol: :attr:`bytes_in` at that time; as long as they are equal, the
         client has not sent a byte to the protocol. -1 if such input had arrived by then.
     :ivar inner: gets received bytes: the protocol, or the lowest stage; ``None`` before the first
@@ -69,7 +69,7 @@ class Connection(BottomTransport):
     :ivar bytes_out: bytes passed to the transport or buffered for it.
     :ivar idle_sweeps: sweeps since the last byte in either direction; see :mod:`tcpd.net.sweeper`.
     :ivar disconnecting: whether the connection is closing.
-    :ivar captured_handshake: what was read of its handshake; ``None`` before the first read.
+    :ivar captured_handshake: the captured handshake values; ``None`` before the first read.
     """
 
     __slots__ = (

@@ -48,7 +48,7 @@ class ConnectionLog:
     that fail2ban sees each address. Clients can have many addresses, so the number of lines is
     limited; the others are counted.
 
-    :param service: its name.
+    :param service: the name of the service.
     :param clock: provides the time.
 
     :ivar ipv6_prefix: the prefix length, in bits, that counts as one IPv6 address.
@@ -72,7 +72,7 @@ class ConnectionLog:
         """Log the refusal of a client.
 
         :param peer: the address of the client, as text.
-        :param address: its address; ``None`` on a UNIX socket.
+        :param address: the address of the client; ``None`` on a UNIX socket.
         """
         since = self._since_last_logged(refusal, None if refusal in _NOT_BY_ADDRESS else address)
         if since is not None:

@@ -140,8 +140,8 @@ class Datagrams:
     def received(self, datagram: bytes, address: Address) -> bytes | None:
         """Process a datagram. Never raises.
 
-        :param datagram: its payload.
-        :param address: its source.
+        :param datagram: the payload of the datagram.
+        :param address: the source of the datagram.
         :return: the reply, after which the caller calls :meth:`sent` or :meth:`unsent`; ``None``
             for no reply.
         """

@@ -71,7 +71,7 @@ class _SentNotifier:
 def reset_when_acknowledged(transport: Any, clock: IReactorTime) -> None:
     """Reset a connection of Twisted once all data written to it is acknowledged.
 
-    :param transport: without a producer. A transport without a socket is reset at once.
+    :param transport: a transport without a producer. A transport without a socket is reset at once.
     :param clock: for timers.
     """
     if not isinstance(transport, Connection) or not transport.connected:

@@ -67,7 +67,7 @@ class RequestReader:
         self._empty_lines = 0
 
     def feed(self, data: bytes) -> HTTPRequest | BadRequest | None:
-        """Take the next bytes. Not called again after a result.
+        """Feed the next bytes. Not called again after a result.
 
         :return: ``None`` while the head is incomplete.
         """

@@ -73,9 +73,9 @@ class _Refused(Protocol):
 class ConnectionLayer:
     """The connections of one service.
 
-    :param service: its name.
+    :param service: the name of the service.
     :param factory: makes its protocols.
-    :param policy: its limits and timeouts.
+    :param policy: the limits and timeouts of the service.
     :param idle: the idle timeout, in seconds; 0 for none.
     :param connection_count: the count of the whole daemon.
     :param bans: the bans of the whole daemon; ``None`` for none.
@@ -86,7 +86,7 @@ class ConnectionLayer:
     :param server_name: ``[tcpd] server_name``.
     :param shows_handshakes: whether the kind shows clients their handshakes; if so, the start
         state of each connection is kept.
-    :param spares: how many spare descriptors to keep for the service's clients.
+    :param spares: the number of spare descriptors to keep for the service's clients.
     :param no_memory: called with the error of each connection that failed for lack of memory.
     :param work: the daemon's work queue; ``None``: TLS has no limit of its share of a turn.
     """
@@ -325,7 +325,7 @@ class ConnectionLayer:
     def drain(self, reason: End, seconds: float) -> Deferred[None]:
         """Close all connections, each with its protocol's farewell; then abort the rest.
 
-        :param seconds: how long they may take.
+        :param seconds: the maximum time that they may take.
         :return: fires with ``None`` when the last has ended; never fails.
         """
         self._sweeper.stop()

@@ -17,7 +17,7 @@ class ListenerOptions:
     :ivar starttls: certificates of a listener whose protocol may start TLS later, or ``None``.
     :ivar proxies: the trusted proxies of a listener that requires a PROXY header, or ``None``.
     :ivar websocket: whether clients use WebSocket.
-    :ivar capture: what the kernel keeps of handshakes.
+    :ivar capture: the handshake capture of the socket.
     """
 
     tls: Certificates | None = None

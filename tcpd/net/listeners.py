@@ -56,7 +56,7 @@ def open_stream(
     """Open a stream listener.
 
     :param reactor: opens Twisted's endpoints.
-    :param listener: without ``udp``.
+    :param listener: a listener without ``udp``.
     :param factory: takes the connections.
     :param systemd: the sockets that systemd passed, by name.
     :param turns: schedules flushes of tcpd's own transports.

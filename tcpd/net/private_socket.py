@@ -53,9 +53,9 @@ def set_permissions(address: UnixSocket) -> None:
 def make_directory(directory: str, mode: int, owner: int | None, group: int = -1) -> None:
     """Make a directory, unless it exists; its parent must exist.
 
-    :param mode: its permissions, whatever the umask.
-    :param owner: its user id; ``None`` for the process's.
-    :param group: its group id; -1 for the process's.
+    :param mode: the permissions of the socket, independent of the umask.
+    :param owner: the user id of the socket; ``None`` for that of the process.
+    :param group: the group id of the socket; -1 for that of the process.
     :raise OSError: if it cannot be made.
     """
     try:

@@ -115,8 +115,8 @@ def _address_of(bind: BindAddress) -> BindAddress:
 class ListeningService(Service):
     """Opens the ports of one service when it starts, and drains its connections when it stops.
 
-    :param layer: its connections.
-    :param wanted: its listeners, each with its server.
+    :param layer: the layer of its connections.
+    :param wanted: the listeners, each with its server.
     :param reactor: opens ports.
     :param systemd: the sockets that systemd passed, by name.
     :param turns: schedules flushes of tcpd's own transports.

@@ -11,7 +11,7 @@ class Spares:
 
     When a connection has ended, the reserve takes its descriptor before any other client can.
 
-    :param count: how many; may be 0.
+    :param count: the number of descriptors; may be 0.
 
     :ivar wanted: whether the count is not 0.
     """

@@ -52,11 +52,11 @@ class Pair:
 
     :ivar file: the file of the certificate, as the ini file names it.
     :ivar chain: the certificate and its intermediates, in the order sent to clients.
-    :ivar key: its private key.
-    :ivar names: its DNS names; see :func:`tcpd.net.tls_names.names_of`.
+    :ivar key: the private key.
+    :ivar names: the DNS names; see :func:`tcpd.net.tls_names.names_of`.
     :ivar key_type: a key of :data:`_KEY_TYPES`.
-    :ivar expires: the end of its validity, in seconds since 1970 UTC.
-    :ivar valid_for: its alternative names; its subject if it has none.
+    :ivar expires: the end of the validity, in seconds since 1970 UTC.
+    :ivar valid_for: the alternative names; the subject if there are none.
     """
 
     file: str
@@ -82,7 +82,7 @@ class ExposedKey:
     """A file with a private key that every user can read or write.
 
     :ivar file: as the ini file names it.
-    :ivar mode: its permissions, in octal.
+    :ivar mode: the permissions, in octal.
     """
 
     file: str

@@ -34,7 +34,7 @@ _RECORD = 1 << 14
 _READ = 1 << 16
 _HANDSHAKE = 1 << 12
 
-#: An upper bound of what header, padding and tag add to a plaintext.
+#: An upper bound of the size of header, padding and tag of a record.
 _OVERHEAD = 256
 
 #: Received bytes that are decrypted at once. More go through the work queue, as handshakes do.

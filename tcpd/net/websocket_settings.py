@@ -92,7 +92,7 @@ ORIGINS: Type[tuple[str, ...]] = Type(
 def allows(origins: tuple[str, ...], origin: str, host: str, is_own: Callable[[str], bool]) -> bool:
     """Whether pages of an origin may connect.
 
-    :param origins: the allowed ones, of the type :data:`ORIGINS`.
+    :param origins: the allowed origins, of the type :data:`ORIGINS`.
     :param origin: the request's ``Origin``.
     :param host: the request's ``Host``. After DNS rebinding it is the same as in ``Origin``.
     :param is_own: returns whether a host, without port, is this daemon.

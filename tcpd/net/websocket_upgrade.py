@@ -80,7 +80,7 @@ class Upgrade:
         self._reader = RequestReader()
 
     def feed(self, data: bytes) -> Accepted | UpgradeRefused | None:
-        """Take the next bytes. Not called again after a result.
+        """Feed the next bytes. Not called again after a result.
 
         :return: ``None`` while the request is incomplete.
         """

@@ -21,8 +21,8 @@ class EventType:
     :ivar id: dotted words; stable.
     :ivar level: a constant of :class:`twisted.logger.LogLevel`.
     :ivar text: the sentence, a format of :mod:`twisted.logger` with ``{fields}``.
-    :ivar fields: what each field means, with its unit.
-    :ivar doc: when it happens, for the reference page.
+    :ivar fields: the meaning of each field, with its unit.
+    :ivar doc: the occasion of the event, for the reference page.
     """
 
     id: str

@@ -32,7 +32,7 @@ class CertificateFigures:
     """A server certificate.
 
     :ivar tls: NAME of its ``[tls:NAME]``.
-    :ivar file: its name in the ini file.
+    :ivar file: the file name in the ini file.
     :ivar expires: the end of its validity, in seconds since 1970 UTC.
     """
 
@@ -58,7 +58,7 @@ class Figures:
     :ivar log_lost: log records that could not be written.
     :ivar lag: the lag of the reactor.
     :ivar started: start of the daemon, in seconds since 1970 UTC.
-    :ivar configured: when the current configuration was loaded, in seconds since 1970 UTC.
+    :ivar configured: the time when the current configuration was loaded, in seconds since 1970 UTC.
     :ivar ready: whether new clients are served.
     :ivar versions: the versions of tcpd and its dependencies, by name.
     :ivar words: label values that are always exposed.

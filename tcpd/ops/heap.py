@@ -82,7 +82,7 @@ class Heap:
 
 
 def glibc() -> Allocator | None:
-    """Return the allocator of glibc 2.33 or later (mallinfo(3), malloc_trim(3)); else ``None``."""
+    """Return the allocator of glibc 2.33 or later (mallinfo(3), malloc_trim(3)), or ``None``."""
     import ctypes  # takes milliseconds, which the start does not need
 
     class Info(ctypes.Structure):

@@ -51,7 +51,7 @@ class Sink:
     def write_line(self, line: str) -> bool:
         """Write a line, as UTF-8.
 
-        :param line: without its end.
+        :param line: a line without its line end.
         :return: whether it was written completely.
         """
         data = f"{line}\n".encode("utf-8", "backslashreplace")

@@ -137,7 +137,7 @@ class _Request(Request):
 
 
 class _Pages(Resource):
-    """All pages; paths match exactly."""
+    """The resource of all pages; paths match exactly."""
 
     isLeaf = True
 

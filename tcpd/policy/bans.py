@@ -18,8 +18,8 @@ class Ban:
     """One banned network.
 
     :ivar network: the network.
-    :ivar since: when it was banned, in seconds since 1970 UTC.
-    :ivar until: when the ban expires, in seconds since 1970 UTC; ``None`` for never.
+    :ivar since: the time of the ban, in seconds since 1970 UTC.
+    :ivar until: the time when the ban expires, in seconds since 1970 UTC; ``None`` for never.
     :ivar reason: the operator's reason; may be empty.
     :ivar by: the operator, for display.
     """

@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Protocol
 
-#: How many keys are remembered by default; about 200 bytes each.
+#: The number of keys that are remembered by default; about 200 bytes each.
 CAPACITY = 4096
 
 # How many buckets are checked for expiry when a key is added. More than one, so that the table
@@ -39,7 +39,7 @@ class TokenBucket:
 
     In any interval of ``t`` seconds it grants at most ``burst + per_second * t`` tokens.
 
-    :param rate: how fast it refills, and its capacity.
+    :param rate: the refill rate and the capacity.
     :param now: seconds.
     """
 
@@ -95,7 +95,7 @@ class Buckets:
     starts with the tokens of the shared one, which keeps ``burst + per_second * t`` for every key.
 
     :param rate: the rate of each key.
-    :param capacity: how many keys to remember at most; at least 1.
+    :param capacity: the maximum number of keys to remember; at least 1.
     """
 
     __slots__ = ("_capacity", "_overflow", "_rate", "_table")

@@ -21,7 +21,7 @@ class LogThrottle:
     does not fit are counted in one number, :meth:`take_unlogged`.
 
     :param seconds: the interval in which a key is logged once.
-    :param capacity: how many keys to remember at most; at least 1.
+    :param capacity: the maximum number of keys to remember; at least 1.
     """
 
     __slots__ = ("_capacity", "_full_since", "_logged", "_seconds", "_unlogged")
@@ -41,9 +41,10 @@ class LogThrottle:
     def record(self, key: Hashable, now: float) -> int | None:
         """Record an occurrence.
 
-        :param key: what happened, and usually the address.
+        :param key: the event and usually the address.
         :param now: seconds.
-        :return: ``None`` to suppress the log line; else how many were suppressed since the last.
+        :return: ``None`` to suppress the log line; otherwise the number of lines suppressed since
+            the last.
         """
         logged = self._logged
         known = logged.get(key)

@@ -203,7 +203,7 @@ class ExecFactory(ServerFactory):
     connections are still ending, new clients wait. Starting a program blocks the reactor for a
     millisecond or more, so it goes through the daemon's work queue.
 
-    :param settings: its keys.
+    :param settings: the keys of the service.
     :param context: see :class:`tcpd.interfaces.IContext`.
     :raise SettingError: for a program, a user or a limit that cannot be used.
 

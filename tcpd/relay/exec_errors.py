@@ -116,7 +116,7 @@ class ErrorLines:
         self._skipping = False  # to the end of a line that was too long
 
     def feed(self, data: bytes, most: int) -> int:
-        """Take the next bytes.
+        """Feed the next bytes.
 
         :param most: the most lines to report; further ones are dropped.
         :return: the number of dropped lines.

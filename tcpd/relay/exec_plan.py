@@ -77,10 +77,10 @@ class Plan:
         """Start a program. Returns when exec has succeeded.
 
         :param variables: the variables that describe the connection.
-        :param side: its standard input and output.
+        :param side: the standard input and output of the program.
         :param errors: a descriptor for its standard error; -1 for none.
         :raise OSError: if it cannot be started.
-        :raise subprocess.SubprocessError: likewise, for errors without a number.
+        :raise subprocess.SubprocessError: for the same errors without an errno.
         """
         if self.arguments[0] != self.program:
             os.stat(self.program)  # for a clearer error than prlimit's if it was removed

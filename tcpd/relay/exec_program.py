@@ -84,7 +84,7 @@ class ReadEnd:
         self._ready()
 
     def connectionLost(self, reason: Failure) -> None:
-        """The same, called by other reactors."""
+        """See :meth:`gone`. Called by other reactors."""
         self._ready()
 
     def pause(self) -> None:
@@ -395,7 +395,7 @@ class Program:
         self._drop_input()
 
     def connectionLost(self, reason: Failure) -> None:
-        """The same, called by other reactors."""
+        """See :meth:`gone`. Called by other reactors."""
         if self._reading:
             self._socket_closed()
         else:

@@ -80,10 +80,10 @@ class ExecSettings:
 
     :ivar command: the program, an absolute path, and its arguments.
     :ivar user: the user it runs as, a name or a number; empty for the daemon's.
-    :ivar group: its primary group; empty for the user's.
-    :ivar directory: its working directory; empty for ``/``.
+    :ivar group: the primary group; empty for the user's.
+    :ivar directory: the working directory; empty for ``/``.
     :ivar environment: further variables.
-    :ivar stderr: where its standard error goes.
+    :ivar stderr: the destination of standard error.
     :ivar stop: seconds between SIGTERM and SIGKILL.
     :ivar memory: limit of its address space in bytes; ``None`` for no limit.
     :ivar cpu: limit of its processor time in seconds; ``None`` for no limit.

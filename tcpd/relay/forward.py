@@ -23,12 +23,12 @@ from tcpd.relay.forward_sides import Far, ForwardedClient
 class ForwardFactory(ServerFactory):
     """One forward service. Provides :class:`tcpd.relay.forward_sides.Forwarding`.
 
-    :param settings: its keys.
+    :param settings: the keys of the service.
     :param context: see :class:`tcpd.interfaces.IContext`.
     :raise SettingError: for contradicting keys or unusable files.
 
     :ivar lookups: resolves the far side's name.
-    :ivar route: where new connections are forwarded.
+    :ivar route: the route of new connections.
     :ivar clock: for timers.
     """
 

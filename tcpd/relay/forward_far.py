@@ -72,7 +72,7 @@ class FarSide(Protocol):
     The kernel reports a reset once, mostly on send, and end of file from then on. Data received
     before can still be read, but the end of file after it is not orderly.
 
-    :param client: its client.
+    :param client: the client.
     :param factory: the factory of the service.
     """
 

@@ -16,7 +16,7 @@ class ForwardedClient(Protocol):
     """The client's side, for the far side and the service.
 
     :ivar transport: the transport of the client.
-    :ivar route: how it is forwarded.
+    :ivar route: the route of the connection.
     :ivar header: the PROXY header for the far side; empty for none.
     """
 

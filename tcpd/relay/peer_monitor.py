@@ -26,7 +26,7 @@ CHECK = 5.0
 _LAST_CHECKS = 3
 
 #: Keepalive: seconds of silence before the first probe, seconds between probes, and unanswered
-#: probes until the connection is lost. A network outage of a minute is survived.
+#: probes until the connection is lost. A connection survives a network outage of a minute.
 _PROBES = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 5))
 
 

@@ -44,7 +44,7 @@ CHUNK = PATTERN * 10
 class ChargenSettings:
     """The keys of a chargen service.
 
-    :ivar udp_rate: answers that one address gets; ``None`` for no limit.
+    :ivar udp_rate: the rate of replies to one address; ``None`` for no limit.
     """
 
     udp_rate: Rate | None = option(RATE, NOT_LONGER, UDP_RATE)

@@ -36,7 +36,7 @@ _MONTHS = (
 class DaytimeSettings:
     """The keys of a daytime service.
 
-    :ivar udp_rate: answers that one address gets; ``None`` for no limit.
+    :ivar udp_rate: the rate of replies to one address; ``None`` for no limit.
     """
 
     udp_rate: Rate | None = option(RATE, LONGER, UDP_RATE)

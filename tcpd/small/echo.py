@@ -28,7 +28,7 @@ from tcpd.small.udprate import NOT_LONGER, UDP_RATE
 class EchoSettings:
     """The keys of an echo service.
 
-    :ivar udp_rate: answers that one address gets; ``None`` for no limit.
+    :ivar udp_rate: the rate of replies to one address; ``None`` for no limit.
     """
 
     udp_rate: Rate | None = option(RATE, NOT_LONGER, UDP_RATE)

@@ -27,7 +27,7 @@ class QotdSettings:
     """The keys of a qotd service.
 
     :ivar quotes: the path of a file of quotes; empty for the built-in ones.
-    :ivar udp_rate: answers that one address gets; ``None`` for no limit.
+    :ivar udp_rate: the rate of replies to one address; ``None`` for no limit.
     """
 
     quotes: str = option(

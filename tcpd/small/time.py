@@ -22,8 +22,8 @@ EPOCH_1970 = 2_208_988_800
 class TimeSettings:
     """The keys of a time service.
 
-    :ivar udp_rate: answers that one address gets; ``None`` for no limit. The 4 bytes in reply to an
-        empty datagram are an amplification, so there is one.
+    :ivar udp_rate: the rate of replies to one address; ``None`` for no limit. The 4 bytes in reply
+        to an empty datagram are an amplification, so there is one.
     """
 
     udp_rate: Rate | None = option(RATE, LONGER, UDP_RATE)

@@ -1,4 +1,4 @@
-"""How often the small services answer one address's datagrams: the key ``udp_rate``.
+"""The rate of replies to datagrams from one address: the key ``udp_rate``.
 
 Every kind that understands ``udp`` has ``udp_rate`` in its settings; the listener enforces it.
 """

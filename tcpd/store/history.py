@@ -40,7 +40,7 @@ class Selector:
     :ivar which: LATEST: the last messages, or those of them after ``first`` if it is given. BEFORE,
         AFTER: the nearest to ``first``. AROUND: half of them before ``first`` and half after.
         BETWEEN: those between ``first`` and ``second``, the nearest to ``first``.
-    :ivar limit: how many messages at most, 1 or more.
+    :ivar limit: the maximum number of messages, 1 or more.
     :ivar first: see above; ``None`` for LATEST alone.
     :ivar second: the second selector of BETWEEN; may be the earlier one.
     """
@@ -92,7 +92,7 @@ class HistoryStore(Protocol):
         """Delete all messages of a room."""
 
     def stop(self) -> Deferred[None]:
-        """Take no more messages. Called once, after the event log has stopped.
+        """Stop accepting messages. Called once, after the event log has stopped.
 
         :return: fires when all messages are stored.
         """

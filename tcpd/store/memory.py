@@ -17,7 +17,7 @@ from tcpd.store.history import Reference, Selector, UnknownMessage, Which
 _MESSAGE_BYTES = 400
 _LINE_BYTES = 160
 
-#: Memory of a room's history besides its messages, likewise.
+#: Memory of a room's history besides its messages, in bytes.
 ROOM_BYTES = 1100
 
 #: The most messages that are dropped with one new message.

@@ -37,7 +37,7 @@ _KEY = re.compile("\x04(?![0-9A-Fa-f]{6})|[\x00\x01\x05-\x08\x0a-\x0e\x10\x12-\x
 def plain(text: str) -> str:
     """Remove IRC formatting codes and CTCP delimiters.
 
-    :param text: without a line end.
+    :param text: a text without line ends.
     """
     return text if text.isprintable() else _CODES.sub("", text).replace("\x01", "")
 
@@ -63,7 +63,7 @@ def typed(line: str) -> str | None:
     as arrow keys, and other control keys are removed. Tabs and IRC formatting codes are kept. The
     time is linear in the length of the line.
 
-    :param line: without its line end.
+    :param line: a line without its line end.
     :return: the edited line, empty if only formatting codes are left, such as that of Ctrl-C;
         ``None`` for Ctrl-D on an empty line.
     """

@@ -19,7 +19,7 @@ class LineEnds:
         self._after_cr = False
 
     def feed(self, data: bytes) -> bytes:
-        """Take the next bytes of the stream."""
+        """Feed the next bytes of the stream."""
         if self._after_cr and data:
             self._after_cr = False
             if data[:1] == b"\n":

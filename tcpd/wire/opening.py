@@ -68,7 +68,7 @@ class Opening:
         self.over = False
 
     def feed(self, data: bytes) -> Foreign | None:
-        """Take the next bytes. Must not be called once :attr:`over`.
+        """Feed the next bytes. Must not be called once :attr:`over`.
 
         :return: the detected protocol; ``None`` otherwise.
         """

@@ -159,7 +159,7 @@ class HeaderReader:
         return bool(self._held)
 
     def feed(self, data: bytes) -> Header | None:
-        """Take the next bytes. Must not be called after a header or an error.
+        """Feed the next bytes. Must not be called after a header or an error.
 
         :return: ``None`` while the header is incomplete.
         :raise ProxyError: if the header is invalid.

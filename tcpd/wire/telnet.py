@@ -66,7 +66,7 @@ class TelnetFilter:
         self._skipped = 0
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
-        """Take the next bytes of the stream.
+        """Feed the next bytes of the stream.
 
         :return: the data in them, and the replies to send.
         """

@@ -183,7 +183,7 @@ class IrcClient(Client):
         self.waiting = reply
 
     def completed(self, reply: ChatReply) -> None:
-        """Note that a request is complete, and take the next line."""
+        """Record that a request is complete, and process the next line."""
         if self.waiting is reply:
             self.waiting = None
             self.edge.proceed()

@@ -21,8 +21,9 @@ class RoomFacts:
 
     :ivar name: as the room's creator wrote it.
     :ivar users: the number of members.
-    :ivar created: when the room was created, in seconds since 1970 UTC.
-    :ivar topic_time: when the topic was set, in seconds since 1970 UTC; ``None`` without a topic.
+    :ivar created: the time when the room was created, in seconds since 1970 UTC.
+    :ivar topic_time: the time when the topic was set, in seconds since 1970 UTC; ``None`` without a
+        topic.
     """
 
     name: str

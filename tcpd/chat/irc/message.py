@@ -81,7 +81,7 @@ def parse(line: bytes) -> Message | None:
     checked: implementations "MUST NOT perform any validation that would reject the message if an
     invalid tag key name is used".
 
-    :param line: without its line end.
+    :param line: a line without its line end.
     :return: ``None`` for a line of spaces only, which is ignored.
     :raise ParseError: if the line cannot be parsed.
     """

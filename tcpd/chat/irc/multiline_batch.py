@@ -12,7 +12,7 @@ class Batch:
     :ivar target: as the client wrote it.
     :ivar label: label for the reply; ``None`` if there is none, or it was used.
     :ivar tags: client-only tags to relay.
-    :ivar since: when its last line was taken, in seconds of the server's clock.
+    :ivar since: the time of its last line, in seconds of the server's clock.
     :ivar lines: the lines received so far.
     :ivar size: bytes of ``lines``, with the line feeds between them.
     :ivar failed: it was refused; further lines are ignored.

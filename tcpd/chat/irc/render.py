@@ -212,7 +212,7 @@ class _RenderCache:
     """Cache of the latest event's line without tags, and of its time, for all formats.
 
     :ivar event: the latest event; ``None`` before the first.
-    :ivar body: its line.
+    :ivar body: the line of the event.
     """
 
     def __init__(self) -> None:

@@ -54,7 +54,7 @@ class TextClient(Client):
     :param server: state of the service.
     :param outbox: the client's output buffer.
     :param profile: facts about the client.
-    :param edge: its connection.
+    :param edge: the connection.
 
     :ivar room: the current room, to which typed text goes; ``None`` for none.
     :ivar asks_room: there is no lobby, and the client has not named a room yet.
@@ -99,7 +99,7 @@ class TextClient(Client):
         return self.person is not None
 
     def stream_more(self) -> None:
-        """All replies here are short."""
+        """Do nothing: all replies of this frontend are short."""
 
     def greet(self) -> None:
         self.send(

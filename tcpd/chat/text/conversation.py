@@ -122,7 +122,7 @@ class TextConversation(TextClient):
             self.error(f"{sentence}{more}")
 
     def _name_room(self, reply: TextReply, text: str) -> None:
-        """Take a line as the name of the first room, where there is no lobby."""
+        """Process a line as the name of the first room, if there is no lobby."""
         hint = hints.in_room(text)
         word, rest = cut_word(text)
         if hint is not None:

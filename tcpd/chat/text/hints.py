@@ -53,7 +53,7 @@ def at_prompt(text: str) -> str | None:
 
 
 def in_room(text: str) -> str | None:
-    """Return the hint for text that looks like a command without its slash; else ``None``."""
+    """Return the hint for text that looks like a command without its slash; otherwise ``None``."""
     word, _, rest = text.partition(" ")
     hint = _IN_ROOM.get(word.lower())
     if rest and hint is not None and not (word.lower() in _COMMANDS and rest.startswith("#")):

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 class TextCommand:
     """One command, as ``/help`` shows it.
 
-    :ivar name: without the slash.
-    :ivar usage: its arguments.
-    :ivar help: its description, at most 50 characters.
+    :ivar name: the name, without the slash.
+    :ivar usage: the arguments.
+    :ivar help: the description, at most 50 characters.
     :ivar aliases: other names, not shown in the list.
     :ivar more: further sentences for ``/help NAME``, each at most 76 characters.
     """
@@ -104,7 +104,7 @@ class Call:
     """A command.
 
     :ivar command: the command.
-    :ivar rest: its arguments, without surrounding spaces.
+    :ivar rest: the arguments, without surrounding spaces.
     """
 
     command: TextCommand
@@ -115,7 +115,7 @@ class Call:
 class Unknown:
     """An unknown command.
 
-    :ivar word: without the slash.
+    :ivar word: the word, without the slash.
     :ivar nearest: the most similar command.
     """
 
@@ -126,7 +126,7 @@ class Unknown:
 def parse(text: str) -> str | Call | Unknown | None:
     """Parse a line.
 
-    :param text: without its line end.
+    :param text: a line without its line end.
     :return: a string is text for the current room; ``None`` is a blank line.
     """
     text = text.rstrip()
@@ -142,7 +142,7 @@ def parse(text: str) -> str | Call | Unknown | None:
 
 
 def find_command(word: str) -> TextCommand | None:
-    """Find a command by name or alias, in any case, with or without slash."""
+    """Find a command by name or alias, ignoring case, with or without slash."""
     return _BY_WORD.get(word.removeprefix("/").lower())
 
 

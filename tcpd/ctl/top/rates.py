@@ -60,8 +60,8 @@ class Snapshot:
 
     :ivar at: the time of the later sample.
     :ivar flow: the flow of all services except internal ones.
-    :ivar connections: those of the request; ``None`` without a request.
-    :ivar total: how many connections match the request.
+    :ivar connections: the connections of the request; ``None`` without a request.
+    :ivar total: the number of connections that match the request.
     """
 
     at: float

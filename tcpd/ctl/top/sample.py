@@ -25,7 +25,7 @@ class Status:
     """The reply to ``STATUS json``. Texts are safe to print.
 
     :ivar pid: the process id; with ``started`` it identifies a run of the daemon.
-    :ivar unready: why new clients are not served; ``None`` if they are.
+    :ivar unready: the reason why new clients are not served; ``None`` if they are.
     :ivar uptime: seconds.
     :ivar memory: bytes; ``None`` if unknown.
     :ivar reactor_lag: seconds that the reactor was late at the last check.
@@ -67,7 +67,7 @@ class Service:
 class ConnectionSample:
     """A connection.
 
-    :ivar seconds: its age.
+    :ivar seconds: the age in seconds.
     :ivar quiet: seconds without bytes in either direction; ``None`` if unknown.
     :ivar tls: the version; ``None`` without TLS.
     """
@@ -87,8 +87,8 @@ class Sample:
     """All values of one moment.
 
     :ivar at: seconds of a monotonic clock.
-    :ivar connections: those of the request; ``None`` without a request.
-    :ivar total: how many connections match the request.
+    :ivar connections: the connections of the request; ``None`` without a request.
+    :ivar total: the number of connections that match the request.
     """
 
     at: float

@@ -43,7 +43,7 @@ class View:
     :ivar filter: a text that rows must contain; empty for all rows.
     :ivar is_typing: whether keys are characters of the filter.
     :ivar first: the index of the first row on the screen; the screen keeps it in bounds.
-    :ivar page: how many rows the screen shows; set by the screen.
+    :ivar page: the number of rows that the screen shows; set by the screen.
     """
 
     table: Table = SERVICES
@@ -136,7 +136,7 @@ def make_view(connections: bool, sort: str | None, is_reversed: bool, filter: st
     """Make the view that the command line requests.
 
     :param connections: show connections, not services.
-    :param sort: the heading of a column, in any case; ``None`` for the default.
+    :param sort: the heading of a column, ignoring case; ``None`` for the default.
     :param is_reversed: reverse the order.
     :param filter: a text that rows must contain.
     :raise ValueError: if the table has no such column.

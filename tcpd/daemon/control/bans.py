@@ -34,8 +34,8 @@ _LONGEST_REASON = 200
 class BanCommands:
     """The commands of this group.
 
-    :param services: their connections from banned addresses are closed.
-    :param bans: those in force.
+    :param services: the services whose connections from banned addresses are closed.
+    :param bans: the bans in force.
     :param ban_file: stores them.
     :param clock: the reactor.
     :param wall_clock: seconds since 1970, UTC.
@@ -58,7 +58,7 @@ class BanCommands:
         self._wall_clock = wall_clock
 
     def commands(self) -> list[Command]:
-        """All of this group."""
+        """The commands of this group."""
         return [
             operator_command(
                 "BAN",
@@ -83,7 +83,7 @@ class BanCommands:
         ]
 
     async def ban(self, words: Sequence[str], operator: str) -> CommandResult:
-        """BAN."""
+        """Execute BAN."""
         network = parse_network(words[0])
         seconds, reason = 0.0, list(words[1:])
         # a typing error, as in 1week, must not make a permanent ban
@@ -118,7 +118,7 @@ class BanCommands:
         )
 
     async def unban(self, words: Sequence[str], operator: str) -> CommandResult:
-        """UNBAN."""
+        """Execute UNBAN."""
         network = parse_network(words[0])
         bans = self._bans
         ban = bans.remove(network)
@@ -135,7 +135,7 @@ class BanCommands:
         )
 
     def list(self, words: Sequence[str], operator: str) -> CommandResult:
-        """BANS."""
+        """Execute BANS."""
         self._bans.forget_expired()
         bans = list(self._bans)
         now = self._wall_clock()

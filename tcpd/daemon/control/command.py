@@ -53,7 +53,8 @@ def operator_command(
     :param function: runs it.
     :param at_least: fewer words get the reply 501 with the usage.
     :param at_most: more words get the same reply; ``None`` for no limit.
-    :param free_text: its last words are free text, so ``json`` is recognized as the first only.
+    :param free_text: whether the last words are free text; ``json`` is then recognized only as the
+        first word.
     """
 
     def call(request: Request) -> Any:

@@ -35,7 +35,7 @@ from tcpd.policy.addresses import IPNetwork
 from tcpd.policy.reasons import End
 from tcpd.wire.safe_text import escape_controls
 
-#: Rows by default, and at most.
+#: The default and the maximum number of rows.
 _ROWS = 50
 _MOST_ROWS = 1000
 
@@ -99,7 +99,7 @@ def _end_some(clock: IReactorTime, connections: list[Connection], reason: End) -
 class ConnectionCommands:
     """The commands of this group.
 
-    :param services: those that run.
+    :param services: the running services.
     :param clock: the reactor.
     :param wall_clock: seconds since 1970, UTC.
     """
@@ -114,7 +114,7 @@ class ConnectionCommands:
         self._wall_clock = wall_clock
 
     def commands(self) -> list[Command]:
-        """All of this group."""
+        """The commands of this group."""
         return [
             operator_command(
                 "CONNECTIONS",
@@ -178,7 +178,7 @@ class ConnectionCommands:
         )
 
     def show(self, words: Sequence[str], operator: str) -> CommandResult:
-        """CONNECTION."""
+        """Execute CONNECTION."""
         connection = self._find(words[0])
         data = self._brief(connection)
         tls = connection.tls
@@ -207,12 +207,12 @@ class ConnectionCommands:
         return CommandResult(pairs(rows), {"connection": data})
 
     def handshake(self, words: Sequence[str], operator: str) -> CommandResult:
-        """HANDSHAKE."""
+        """Execute HANDSHAKE."""
         report = build(self._find(words[0]).facts())
         return CommandResult("\n".join(page(report, width=REPLY_WIDTH)), as_json(report))
 
     def kick(self, words: Sequence[str], operator: str) -> CommandResult:
-        """KICK."""
+        """Execute KICK."""
         who, *reason = words
         if re.fullmatch(r"[0-9]+", who):
             found = [self._find(who)]

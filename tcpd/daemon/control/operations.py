@@ -24,10 +24,10 @@ from tcpd.wire.safe_text import escape_controls
 class OperationCommands:
     """The commands of this group.
 
-    :param services: those that run.
+    :param services: the running services.
     :param draining: drains services and resumes them.
     :param reloader: reads the configuration.
-    :param log: its level can be set, and its file opened again.
+    :param log: sets the level of the log and reopens its file.
     """
 
     _log = Logger()
@@ -99,16 +99,16 @@ class OperationCommands:
         ]
 
     def reload(self, words: Sequence[str], operator: str) -> CommandResult:
-        """RELOAD."""
+        """Execute RELOAD."""
         catalogue.OPERATOR_COMMAND.emit(self._log, operator=operator, command="RELOAD")
         return self._result(self._reloader.reload(), "refused, nothing has changed:")
 
     def check(self, words: Sequence[str], operator: str) -> CommandResult:
-        """CHECK."""
+        """Execute CHECK."""
         return self._result(self._reloader.check(), "")
 
     def log(self, words: Sequence[str], operator: str) -> CommandResult:
-        """LOG."""
+        """Execute LOG."""
         log = self._log_control
         if words:
             level = words[0].lower()
@@ -121,7 +121,7 @@ class OperationCommands:
         return CommandResult(f"the log level is {log.level}", {"log_level": log.level})
 
     def reopen(self, words: Sequence[str], operator: str) -> CommandResult:
-        """REOPEN."""
+        """Execute REOPEN."""
         try:
             path = self._log_control.reopen()
         except LogFault as error:
@@ -131,7 +131,7 @@ class OperationCommands:
         return CommandResult(f"the log continues in {escape_controls(path)}", {"log": path})
 
     def drain(self, words: Sequence[str], operator: str) -> CommandResult:
-        """DRAIN."""
+        """Execute DRAIN."""
         services, name = self._services, words[0]
         if name in services.drained:
             raise CommandError(REFUSED, f"service {name} is drained already")
@@ -148,7 +148,7 @@ class OperationCommands:
         )
 
     def resume(self, words: Sequence[str], operator: str) -> CommandResult:
-        """RESUME."""
+        """Execute RESUME."""
         services, name = self._services, words[0]
         if name not in services.drained:
             raise CommandError(REFUSED, f"service {name} is not drained; SERVICES lists them")

@@ -61,7 +61,7 @@ def control(
     The path of the socket and its owner do not change while the daemon runs: root privileges may
     have been dropped, and a reload would disconnect the operator that requested it.
 
-    :param settings: those at the start.
+    :param settings: the settings at the start.
     :param environment: that of the process.
     :param commands: makes the commands, when the service is made.
     """

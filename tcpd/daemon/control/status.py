@@ -28,11 +28,11 @@ _LONGEST_TOPIC = 60
 class StatusCommands:
     """The commands of this group.
 
-    :param components: those that live as long as the daemon.
-    :param services: those that run.
-    :param log: its level is shown.
+    :param components: the components that exist for the lifetime of the daemon.
+    :param services: the running services.
+    :param log: provides the level of the log.
     :param status: the status of the daemon as a whole.
-    :param certificates: those in force.
+    :param certificates: the certificates in force.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class StatusCommands:
         self._certificates = certificates
 
     def commands(self) -> list[Command]:
-        """All of this group."""
+        """The commands of this group."""
         return [
             operator_command("STATUS", "", "Shows the daemon's status.", self.status, at_most=0),
             operator_command(
@@ -73,7 +73,7 @@ class StatusCommands:
         ]
 
     def status(self, words: Sequence[str], operator: str) -> CommandResult:
-        """STATUS."""
+        """Execute STATUS."""
         components, services, status = self._components, self._services, self._status
         lag = status.lag
         files = dict.fromkeys(source.file for source in services.settings.sources.values())
@@ -144,7 +144,7 @@ class StatusCommands:
         }
 
     def services(self, words: Sequence[str], operator: str) -> CommandResult:
-        """SERVICES."""
+        """Execute SERVICES."""
         data = [self._service(name) for name in self._services.known()]
         rows: list[tuple[object, ...]] = []
         for each in data:
@@ -167,7 +167,7 @@ class StatusCommands:
         return CommandResult(text, {"services": data})
 
     def limits(self, words: Sequence[str], operator: str) -> CommandResult:
-        """LIMITS."""
+        """Execute LIMITS."""
         count = self._components.connection_count
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         services: list[dict[str, Any]] = []
@@ -212,7 +212,7 @@ class StatusCommands:
         return CommandResult(head + text, data)
 
     def rooms(self, words: Sequence[str], operator: str) -> CommandResult:
-        """ROOMS."""
+        """Execute ROOMS."""
         hub = self._components.chat.hub
         rooms = heapq.nlargest(_ROOMS, hub.rooms, key=lambda room: len(room.members))
         data: list[dict[str, Any]] = [

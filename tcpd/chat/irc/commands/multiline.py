@@ -32,7 +32,7 @@ _AT_ANY_TIME = frozenset({"PING", "PONG", "QUIT"})
 
 
 def handle_line(client: IrcClient, message: Message) -> bool:
-    """Take a line of the open batch, or abort the batch for a command that it must not contain.
+    """Process a line of the open batch, or abort the batch for a command that it must not contain.
 
     Called for each line while a batch is open, and for each line with a tag ``batch``.
 
