@@ -18,10 +18,10 @@ ROOT = THIS.parents[2]
 
 #: Files and directories of each area.
 AREAS = {
-    "code": ("tcpd", "twisted"),
+    "code": ("tcpd", "twisted", "setup.py", "setup.cfg", "ruff.toml"),
     "docs": (
         *("docs", "README.rst", "NEWS.rst", "CONTRIBUTING.rst", "SECURITY.rst"),
-        *("etc", "packaging"),
+        *("etc", "packaging", ".ci", ".pre-commit-config.yaml"),
     ),
     "tests": ("tests", "benchmarks"),
 }
@@ -29,7 +29,9 @@ AREAS = {
 #: Generated files, and licenses.
 SKIPPED = ("_build", "__pycache__", "copyright", "tcpd.egg-info", ".mypy_cache")
 
-SUFFIXES = frozenset([".py", ".rst", ".ini", ".json", ".conf", ".sh", ".sql", ".toml", ".cfg", ""])
+SUFFIXES = frozenset(
+    ["", *".py .rst .ini .json .conf .sh .sql .toml .cfg .yaml .yml .service .socket".split()]
+)
 
 
 class Word(NamedTuple):
