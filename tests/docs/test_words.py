@@ -30,7 +30,24 @@ AREAS = {
 SKIPPED = ("_build", "__pycache__", "copyright", "tcpd.egg-info", ".mypy_cache")
 
 SUFFIXES = frozenset(
-    ["", *".py .rst .ini .json .conf .sh .sql .toml .cfg .yaml .yml .service .socket".split()]
+    [
+        "",
+        *[
+            ".py",
+            ".rst",
+            ".ini",
+            ".json",
+            ".conf",
+            ".sh",
+            ".sql",
+            ".toml",
+            ".cfg",
+            ".yaml",
+            ".yml",
+            ".service",
+            ".socket",
+        ],
+    ]
 )
 
 
