@@ -148,7 +148,7 @@ def makeService(options: Options) -> IService:
     use_monotonic_clock(reactor)
     use_daemon_threads(reactor)
     if (_twistd(options) or {}).get("rundir", ".") != ".":
-        # twistd is going to change its directory; a reload has to find the files all the same
+        # twistd is going to change its directory; a reload must still find the files
         options["config"] = [os.path.abspath(path) for path in options["config"]]
     try:
         daemon = make_daemon(

@@ -68,5 +68,5 @@ class Departures:
     def _do(act: Callable[[], None]) -> None:
         try:
             act()
-        except Exception:  # a failure of one departure costs no other
+        except Exception:  # a failed departure does not affect others
             _log.failure("a client that has gone could not be removed")

@@ -68,7 +68,7 @@ class ChatProtocol(SinglePump):
     def open(self) -> tuple[Conversation, Outbox]:
         transport: Any = self.transport
         hub = self._factory.hub
-        # the outbox collects all of a turn: a transport that does so again need not
+        # the outbox buffers all output of a turn, so the transport need not do it again
         write = getattr(transport, "send_now", transport.write)
         outbox = Outbox(hub.settings.outbox, hub.fanout.queue, write)
         return self.converse(outbox, self._connection), outbox

@@ -240,7 +240,7 @@ class Hub(Moderating, Speaking):
             return
         fanout = self.fanout
         if fanout.held and fanout.held_kind is not Quit:
-            fanout.flush_held()  # it is still sent its own messages
+            fanout.flush_held()  # the client still receives its own messages
         self._detach(client, person)
         if not person.clients:
             self._later(partial(self._quit, person, reason))
@@ -462,7 +462,7 @@ class Hub(Moderating, Speaking):
                 fanout.flush_held()
             outcome = self.state.handlers[kind](event)
             if kind is RoomMessage and completion is None and outcome.refused is None:
-                # the hot path: the same as _applied, with nothing that other events need
+                # the hot path: _applied without the steps that only other events require
                 fanout.send_message(outcome, origin, False)
                 said: Any = outcome.event
                 room = outcome.room
@@ -527,7 +527,7 @@ class Hub(Moderating, Speaking):
         self.counters.messages += 1
         room = outcome.room
         if room is not None:
-            # tags are for clients that are there; later they are of no use, and may be long
+            # tags are for connected clients; in the history they would only take memory
             self.history.append(room.key, replace(event, tags=()) if event.tags else event)
 
     def _follow_up(

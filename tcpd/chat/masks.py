@@ -97,7 +97,7 @@ class Mask:
         :raise BadMask: for what is no mask.
         """
         mute, colon, rest = text.partition(":")
-        # no nickname has a colon, and no address begins so
+        # no nickname contains a colon, and no address begins like this
         full = f"{MUTE}:{normal(rest)}" if colon and mute == MUTE else normal(text)
         key = fold(full)
         if key.count("*") != full.count("*") or key.count("?") != full.count("?"):
@@ -192,6 +192,6 @@ def _compiled(pieces: list[str]) -> re.Pattern[str]:
     if not others:
         return re.compile(f"{first}\\Z", re.DOTALL)
     *middle, last = others
-    # atomic groups: the first place that fits is as good as any later one
+    # atomic groups: the first match is as good as a later one
     found = "".join(f"(?>.*?{run})" for run in middle if run)
     return re.compile(f"{first}{found}.*{last}\\Z", re.DOTALL)

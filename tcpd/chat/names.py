@@ -162,7 +162,7 @@ def _script(character: str) -> str | None:
         return ""
     first = unicodedata.name(character, "").partition(" ")[0]
     if first == "COMBINING" and category == "Mn":
-        return ""  # takes the script of the letter that it stands on
+        return ""  # a mark has the script of its letter
     script = _NAMED_OTHERWISE.get(first, first)
     if script not in _SCRIPTS:
         return None

@@ -230,7 +230,7 @@ class Room:
         who = person.identity
         verdict = self._verdicts.get(who)
         if verdict is None:
-            # bounded: people outside are checked too, and each nick and host is another key
+            # bounded: non-members are checked too, and a new nick or host is a new key
             if len(self._verdicts) >= _NON_MEMBER_VERDICTS + len(self.members):
                 self._verdicts.clear()
             verdict = self._verdicts[who] = (self._bars(person, False), self._bars(person, True))

@@ -8,7 +8,7 @@ from tcpd.chat.names import room_name
 from tcpd.config.fields import option
 from tcpd.config.values import SIZE, TEXT, Type, at_least, choice, whole_number
 
-#: The longest topic, reason of leaving, and reason of a kick, in bytes of UTF-8: what fits beside
+#: Maximum sizes of a topic, a part reason and a kick reason, in bytes of UTF-8. They fit beside
 #: prefix, command and two names into the 512 bytes of an IRC line.
 TOPIC_BYTES = 300
 REASON_BYTES = 200

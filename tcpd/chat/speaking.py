@@ -56,7 +56,7 @@ class Speaking(Verbs):
         refused = None
         if not (room.unrestricted and person in room.members):  # the usual case needs no check
             refused = not_speakable(room, person) or _unwanted(room, text)
-        # a character takes at most 4 bytes, so that short texts need not be encoded to know
+        # short texts need not be encoded: a character takes at most 4 bytes
         if refused is None and (not text or len(text) * 4 > ALWAYS_FITS):
             refused = _unsayable(person, room.name, kind, text)
         if refused is not None:

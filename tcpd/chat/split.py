@@ -16,14 +16,14 @@ _LINE_BYTES = 512
 # :nick!user@host, and more than the :server and nickname of a numeric
 _LONGEST_SOURCE = 1 + NICK_BYTES + 1 + 12 + 1 + 63
 
-#: How far to move a cut back in order to keep marks with their letter, in characters. A longer
-#: heap of marks is cut anyway.
+#: Maximum number of characters that a cut moves back to keep marks with their letter. A longer
+#: sequence of marks is cut.
 _BACK = 16
 
 #: Bytes of text that fit a line of IRC with any source and target.
 ALWAYS_FITS = 200
 
-# they end a line, or a string, in some frontend
+# these end a line or a string in a frontend
 _NOT_CARRIED = str.maketrans({"\0": "\ufffd", "\r": "\ufffd", "\n": "\ufffd"})
 _ZERO_WIDTH_JOINER = "\u200d"
 
@@ -110,7 +110,7 @@ def _clings(character: str) -> bool:
 
 def is_longer(text: str, size: int) -> bool:
     """Whether a text has more than ``size`` bytes of UTF-8."""
-    # a character takes at most 4 bytes, so that most need not be encoded to know
+    # most texts need not be encoded: a character takes at most 4 bytes
     if len(text) * 4 <= size:
         return False
     return len(text if text.isascii() else text.encode(errors="replace")) > size

@@ -385,7 +385,7 @@ class ChatState:
         event = replace(_by(event, person), target=target.identity)
         room = self.room(event.room)
         if room is None:
-            # RFC 2812 section 3.2.7: it need not exist
+            # RFC 2812 section 3.2.7: the room need not exist
             return Outcome(event, actor=person, target=target)
         refused = not_invitable(room, person)
         if refused is None and target in room.members:

@@ -40,7 +40,7 @@ _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_.-]{0,62})")
 #: would be ambiguous.
 RESERVED = frozenset({"control", "metrics"})
 
-# a part of a value that would reveal it
+# a part of a value that would reveal a secret
 _PIECE = re.compile(r"[^\s,;:=/@'\"]{3,}")
 
 # Characters of a section's name that an error shows.

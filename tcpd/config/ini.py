@@ -136,7 +136,7 @@ class _Parser:
         found = _HEADER.fullmatch(bare)
         if found is None:
             self._wrong(source, "a section begins with its name in brackets, like [service:echo]")
-            # the keys that follow belong to it, with the name as far as it can be parsed
+            # the keys that follow belong to this section, named as far as it can be parsed
             self._title = bare.strip("[]").partition("]")[0]
         else:
             self._title, behind = found[1], found[2]

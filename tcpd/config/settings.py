@@ -51,7 +51,7 @@ _HOST_NAME: Type[str] = Type("host name", _parse_host_name, str)
 def _parse_control(text: str) -> str:
     if not text or "\n" in text:
         raise ValueError(f"it is not {AUTO}, {NONE} or a path")
-    if text.startswith("unix:"):  # else it is a relative path, and an odd one
+    if text.startswith("unix:"):  # otherwise it is a relative path, most likely by mistake
         raise ValueError(f"it takes a path without unix:; write {text.removeprefix('unix:')}")
     return to_system(text)
 

@@ -20,7 +20,7 @@ from tcpd.config.settings import (
 
 _MASK = "(hidden)"
 
-#: Where services listen in the sample that are not in force there.
+#: The addresses of services that the sample contains as comments only.
 _EXAMPLE_LISTEN = "127.0.0.1:7000"
 
 

@@ -74,7 +74,7 @@ def _parse_boolean(text: str) -> bool:
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)", re.ASCII)
-# A hundred years: more is a typing error, and the date of its end could not be shown.
+# A hundred years: more is a typing error, and the end might not be a valid date.
 _LONGEST = 36500 * 86400.0
 
 

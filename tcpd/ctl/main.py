@@ -86,7 +86,7 @@ def make_parser() -> Parser:
     ) -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=help, description=f"{help[:1].upper()}{help[1:]}.")
         made.set_defaults(run=run)
-        # after the command, too; suppressed, it does not override the option before it
+        # also after the command; SUPPRESS keeps the default from overriding an earlier option
         made.add_argument(
             "--timeout",
             type=float,
@@ -229,7 +229,7 @@ def _say(asked: argparse.Namespace, words: Sequence[str]) -> int:
     if answer.code < 400:
         _out(text)
         return DONE
-    # JSON on request, if there is any
+    # JSON if requested and available
     if asked.json and text.startswith("{"):
         _out(text)
     else:

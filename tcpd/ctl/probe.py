@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-#: The most bytes that are read until the expected text comes.
+#: Maximum number of bytes that are read while the expected text has not arrived.
 _MOST = 64 * 1024
 
 # The most frequent errors of certificates, by OpenSSL's X509_V_ERR_ numbers.

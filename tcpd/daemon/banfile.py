@@ -121,7 +121,7 @@ class BanFile:
             return "there is no [tcpd] state"
         await self._lock.acquire()
         try:
-            # those in force when the lock is acquired, so the last write has all of them
+            # the bans in force when the lock is acquired, so the last write is complete
             held = tuple(bans)
             if IReactorThreads.providedBy(self._reactor):
                 pool = self._reactor.getThreadPool()

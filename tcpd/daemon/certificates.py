@@ -123,7 +123,7 @@ class CertificateWatch:
         self._outcomes = outcomes
         self._call = LoopingCall(self._look_again)
         self._call.clock = reactor
-        #: By name, the state of files that have changed and may not be complete yet.
+        #: The state of files that have changed and may be incomplete, by name.
         self._seen: dict[str, Mapping[str, Stamp]] = {}
         #: By name, the state of files that could not be used, why, and when they were last tried.
         self._failed: dict[str, tuple[Mapping[str, Stamp], str, float]] = {}
@@ -144,7 +144,7 @@ class CertificateWatch:
     def _look_again(self) -> None:
         try:
             self.look()
-        except Exception:  # a LoopingCall that fails is over
+        except Exception:  # a LoopingCall stops when its function raises
             self._log.failure("certificates cannot be checked")
 
     @property
@@ -170,7 +170,7 @@ class CertificateWatch:
                 self._failed.pop(name, None)
                 self.stale.pop(name, None)
             elif self._seen.get(name) != now:
-                self._seen[name] = now  # it may not be complete yet
+                self._seen[name] = now  # the file may be incomplete
             else:
                 self._read(name, certificates, now)
         seconds = self._reactor.seconds()

@@ -24,13 +24,13 @@ from typing import Any
 from tcpd.config.listen import Listener
 from tcpd.config.settings import PolicySettings, ServiceSettings, Settings
 
-#: The most connections of one of them. :mod:`tcpd.daemon.descriptors` reserves descriptors.
+#: Maximum connections of an internal service. :mod:`tcpd.daemon.descriptors` reserves descriptors.
 CONNECTIONS = 64
 
-#: The clients of one of them that are accepted although no descriptor is left.
+#: Clients of an internal service that are accepted although no descriptor is left.
 SPARES = 4
 
-#: Seconds that their clients have to read their last bytes when the daemon stops.
+#: Seconds that clients of internal services have to read their last bytes when the daemon stops.
 DRAIN = 1.0
 
 

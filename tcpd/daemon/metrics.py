@@ -40,7 +40,7 @@ class _Kind:
         self.sources = sources
 
     def make_factory(self, settings: object, context: Any) -> IProtocolFactory:
-        # twisted.web and prometheus_client take a quarter of a start, and most have no [metrics]
+        # twisted.web and prometheus_client take a quarter of a start, and are rarely configured
         from tcpd.daemon.metrics_site import metrics_site
 
         return metrics_site(self.sources, context.clock)

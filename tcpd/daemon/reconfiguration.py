@@ -139,7 +139,7 @@ class Reconfiguration:
         factories = self._factories(problems)
         problems.check()
         known = dict(store.in_use)
-        # new names are needed to prepare listeners; those in use change with everything else
+        # preparing listeners requires the new names; the names in use change at the end
         store.use({name: made for name, made in certificates.items() if name not in known})
         try:
             self._prepare(factories)

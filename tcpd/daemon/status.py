@@ -12,7 +12,7 @@ from tcpd.ops.process import Process
 
 
 class Phase(Enum):
-    """Where the daemon is between its start and its stop. The value says why it is not ready."""
+    """The phase of the daemon. The value is the reason why it is not ready."""
 
     STARTING = "starting: not all listeners are open"
     SERVING = ""

@@ -97,7 +97,7 @@ class StopSignals(Service):
             self._reactor.exhausted = self.exit_with_error
         for number in _SIGNALS:
             handler = signal.getsignal(number)
-            if callable(handler):  # else it is ignored, as by nohup(1)
+            if callable(handler):  # otherwise it is ignored, as by nohup(1)
                 self._first[number] = handler
                 signal.signal(number, self._received)
         if self._early:

@@ -13,7 +13,7 @@ _LONGEST_TEXT = 255
 
 
 class Source(StrEnum):
-    """Where a value comes from. The names are stable: they are in the JSON."""
+    """The source of a value. The names are stable: they are in the JSON."""
 
     #: Read from the saved SYN, or reported by the kernel or the daemon.
     SEEN = "seen"

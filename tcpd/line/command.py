@@ -21,7 +21,7 @@ Answer = str | Reply | Stream | Awaitable[str | Reply]
 """What a command may return: text (sent as a 250 reply), a reply, an awaitable of either, or a
 stream of lines until the client sends something."""
 
-#: The longest word that gets a suggestion, in characters; difflib takes quadratic time.
+#: Maximum length of a word that gets a suggestion; difflib takes quadratic time.
 SUGGESTION_LENGTH = 32
 
 Many = Callable[[list[str]], list[str] | None]

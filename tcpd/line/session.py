@@ -53,7 +53,7 @@ _ALIKE = 64
 _PIECE = 32 * 1024
 # Lines between two reads of the clock, as most replies are cheap.
 _LINES = 32
-# What an invalid line counts in characters of the batch; its error reply has about fifty.
+# The characters of the batch that an invalid line counts as; its error reply has about fifty.
 _NO_REQUEST = 64
 _NOT_UTF8 = "500 the line is not valid UTF-8\r\n"
 _NEXT = "\r\n250 "

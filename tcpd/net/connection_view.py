@@ -57,7 +57,7 @@ class ConnectionView(Protocol):
 
     @property
     def opened(self) -> float:
-        """When it was accepted, by the service's clock."""
+        """The time of accept, by the service's clock."""
 
     @property
     def age(self) -> float:
@@ -65,7 +65,7 @@ class ConnectionView(Protocol):
 
     @property
     def ready_at(self) -> float:
-        """When the client could first send to the protocol, by the service's clock."""
+        """The time when the client could first send to the protocol, by the service's clock."""
 
     @property
     def bytes_in(self) -> int:

@@ -52,7 +52,7 @@ class Drop(StrEnum):
     DENIED = "denied"
     #: The source exceeds its rate.
     RATE = "rate"
-    #: The service does not reply to it (discard never does).
+    #: The service sends no reply (discard never does).
     NO_ANSWER = "no-answer"
     #: The service raised an exception; the first is logged.
     FAILED = "failed"

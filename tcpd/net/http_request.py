@@ -12,7 +12,7 @@ from enum import Enum, auto
 
 import h11
 
-#: The maximum size of a head in bytes; h11 and Node.js have the same. Most of it is cookies.
+#: The maximum size of a head in bytes; h11 and Node.js have the same. Most of a head is cookies.
 MAX_HEAD = 16384
 
 #: Empty lines that may precede the request (RFC 9112 section 2.2: "at least one").

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-#: SD_LISTEN_FDS_START: the first descriptor; the others follow it.
+#: SD_LISTEN_FDS_START: the first descriptor.
 _FIRST = 3
 
 

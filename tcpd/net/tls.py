@@ -74,7 +74,7 @@ def _client_of(certificate: x509.Certificate) -> tuple[str, str, tuple[str, ...]
         texts = tuple(str(each.value) for each in names if isinstance(each, kinds))
         return fingerprint, certificate.subject.rfc4514_string(), texts
     except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
-        # OpenSSL accepts it, but cryptography cannot parse it
+        # OpenSSL accepts the file, but cryptography cannot parse it
         return fingerprint, "", ()
 
 

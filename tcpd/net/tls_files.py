@@ -175,7 +175,7 @@ class _Reader:
             raise SettingError(
                 key, f"{file} has no PEM private key that can be used: {_line(error)}"
             ) from None
-        # a group may have access: that is how daemons get keys
+        # a group may have access, the usual way to share keys with daemons
         if self._modes[file] & (stat.S_IROTH | stat.S_IWOTH):
             mode = f"{stat.S_IMODE(self._modes[file]):04o}"
             exposed = ExposedKey(file, mode)

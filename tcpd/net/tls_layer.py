@@ -30,7 +30,7 @@ from tcpd.policy.workqueue import WorkQueue, share_of
 #: The maximum plaintext of a record, in bytes (RFC 8446 section 5.1).
 _RECORD = 1 << 14
 
-#: Bytes to read from the output BIO in one call; in a handshake less, unless a chain is long.
+#: Bytes to read from the output BIO in one call. A handshake has less, unless the chain is long.
 _READ = 1 << 16
 _HANDSHAKE = 1 << 12
 
@@ -349,7 +349,7 @@ class TLSLayer(StackedTransport):
         else:
             self._open = True
             self._flush(_HANDSHAKE)
-            # write what was written early, and then do the close that was requested after it
+            # write the early data, and then execute the close that was requested after it
             closing, self.disconnecting = self.disconnecting, False
             early, self._early = self._early, []
             ending, self._write_over = self._write_over, False

@@ -51,7 +51,7 @@ _UNREAD = 64 * 1024
 #: The producer is paused when more bytes are buffered, as on Twisted's own transports.
 _ROOM = 64 * 1024
 
-#: The reason of most ends, made once because a Failure is slow to make.
+#: The reason of most ends, created once because a Failure is slow to create.
 _DONE = Failure(ConnectionDone())
 
 #: SO_LINGER on with a time of 0: ``close`` resets the connection (RFC 9293 section 3.10.5).
@@ -97,7 +97,7 @@ class SocketConnection(Connection):
     direct = True
 
     #: A protocol that waits for a command or a rate does not read. If the client is lost meanwhile,
-    #: its slot has to be freed.
+    #: the slot must be freed.
     wants_loss = True
 
     def __init__(
@@ -281,7 +281,7 @@ class SocketConnection(Connection):
             return
         self.disconnecting = True
         self.stop_producer()
-        if not self._within:  # else a flush follows, after which most need no timer
+        if not self._within:  # else a flush follows, after which most connections need no timer
             self._linger()
         self._wake()
 
@@ -430,7 +430,7 @@ class SocketConnection(Connection):
             self._paused = False
             self._call(self._producer.resumeProducing)
         elif self._pulling:
-            # one piece a turn, so that other connections get their share
+            # one piece per turn, so that other connections are served
             self._call(self._producer.resumeProducing)
             if self._pulling and not self._blocked:
                 self._wake()

@@ -194,7 +194,7 @@ class Messages:
             self._unfinished = b""
         size = len(data) - 2
         if 0 <= size == data.find(b"\n") - 1 and data[size] == _CR and data.isascii():
-            # the common case of one line, in half the time
+            # fast path: one line
             return (self._short[size] if size < 126 else self._header(size)) + data[:-2]
         lines = data.split(b"\n")
         tail = lines.pop()

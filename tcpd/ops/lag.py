@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 #: Seconds between two measurements.
 INTERVAL = 0.5
 
-#: Seconds that the largest lag is kept, at least; at most twice as long.
+#: The largest lag is kept for this many seconds, and at most for twice as many.
 WINDOW = 60.0
 
 

@@ -24,7 +24,7 @@ RESERVE = 4 << 20
 #: Seconds for which connections may fail without a reserve.
 PATIENCE = 10.0
 
-#: Failures that other code may log with tracebacks meanwhile.
+#: Failures that other code may log with tracebacks while memory is out.
 MOST_LOGGED = 1000
 
 #: Seconds between two attempts to allocate the reserve.

@@ -23,7 +23,7 @@ class Notifier:
 
     def __init__(self, address: str) -> None:
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
-        #: Whether there is a manager.
+        #: Whether a manager is configured.
         self.wanted = address.startswith(("/", "@")) and len(address) > 1
 
     def notify(self, **words: str | int) -> bool:

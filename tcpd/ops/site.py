@@ -32,7 +32,7 @@ BODY_BYTES = 64 * 1024
 #: Empty lines that may precede a request (RFC 9112 section 2.2: "at least one").
 EMPTY_LINES = 8
 
-#: Requests that are served in a reactor turn. One takes a quarter of a millisecond.
+#: Maximum number of requests per reactor turn; each takes a quarter of a millisecond.
 AT_ONCE = 4
 
 _TOO_LARGE = b"HTTP/1.1 413 Content Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
@@ -72,7 +72,7 @@ class _Channel(HTTPChannel):
             super().dataReceived(data)
 
     def lineReceived(self, line: bytes) -> None:
-        # twisted.web ignores one
+        # twisted.web ignores only one empty line
         if not line and not self.requests and self._empty_lines < EMPTY_LINES - 1:
             self._empty_lines += 1
             return

@@ -10,8 +10,8 @@ from tcpd.policy.bans import Bans
 from tcpd.policy.buckets import Buckets, RateLike, TokenBucket
 from tcpd.policy.reasons import Refusal
 
-# How many addresses a service remembers for address_rate. An address is forgotten once its bucket
-# is full again, so these are the addresses of the last seconds.
+# The number of addresses that a service remembers for address_rate. An address is
+# forgotten once its bucket is full again, so these are the addresses of the last seconds.
 _ADDRESSES = 32768
 
 

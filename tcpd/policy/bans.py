@@ -9,7 +9,7 @@ from typing import Any
 
 from tcpd.policy.addresses import IPAddress, IPNetwork
 
-# The end of the year 9999, the last that datetime can show.
+# The end of the year 9999, the last that datetime supports.
 _LATEST = 253402300799
 
 
@@ -83,7 +83,7 @@ class Bans:
 
     def __init__(self, wall_clock: Callable[[], float]) -> None:
         self._wall_clock = wall_clock
-        #: by (IP version, length of the prefix), the bans by their prefix as a number
+        #: bans by IP version and prefix length, then by prefix as a number
         self._networks: dict[tuple[int, int], dict[int, Ban]] = {}
 
     def __len__(self) -> int:

@@ -17,8 +17,8 @@ from typing import Protocol
 #: The number of keys that are remembered by default; about 200 bytes each.
 CAPACITY = 4096
 
-# How many buckets are checked for expiry when a key is added. More than one, so that the table
-# shrinks after a flood; few, so that each new key is cheap.
+# The number of buckets that are checked for expiry when a key is added. More than one, so that the
+# table shrinks after a flood; few, so that each new key is cheap.
 _CHECKED = 4
 
 

@@ -47,7 +47,7 @@ class _Check(NamedTuple):
     is_wanted: Callable[[], bool]
 
 
-#: Whether an address always has priority, and its :func:`limit_key`.
+#: Whether the address always has priority, and its :func:`limit_key`.
 _Key = tuple[bool, int]
 
 

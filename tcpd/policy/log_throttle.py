@@ -29,7 +29,7 @@ class LogThrottle:
     def __init__(self, seconds: float = INTERVAL, capacity: int = CAPACITY) -> None:
         self._seconds = seconds
         self._capacity = capacity
-        #: by key, when it was logged and how often it was suppressed since; the oldest first
+        #: by key, oldest first: the time of its last line, and the number suppressed since
         self._logged: dict[Hashable, tuple[float, int]] = {}
         self._unlogged = 0
         self._full_since = 0.0

@@ -97,7 +97,7 @@ def verify_password(password: str, hashed: str) -> bool:
 
 
 def _scrypt(password: str, salt: bytes, cost: int, block: int, parallel: int, size: int) -> bytes:
-    # surrogates: bytes from a terminal that are not valid in its encoding
+    # surrogates: bytes from a terminal that are invalid in its encoding
     data = password.encode("utf-8", "surrogateescape")
     return hashlib.scrypt(
         data, salt=salt, n=1 << cost, r=block, p=parallel, maxmem=_MAX_MEMORY, dklen=size

@@ -292,13 +292,13 @@ class Program:
         if self._waited_for:
             self._close()
         elif self._socket.fileno() >= 0:
-            # before its input ends: truncated input must not look complete
+            # before the end of input: truncated input must not look complete
             self.terminate()
             self._reactor.removeWriter(self)
             self._shut_input()
             self.resume()
         elif not self._exited and self._timer is None:
-            # it closed its socket first, and may be about to exit
+            # the program closed its socket first, and may be about to exit
             self._timer = self._reactor.callLater(self._stop, self._too_late)
             return
         self.terminate()

@@ -50,7 +50,7 @@ class FarTLS:
         own: dict[str, Any] = {}
         if certificate:
             own = _own(certificate, key)
-        # its annotations use deprecated types of pyOpenSSL
+        # its annotations use deprecated pyOpenSSL types
         make_options: Any = CertificateOptions
         context = make_options(**own, insecurelyLowerMinimumTo=TLSVersion.TLSv1_2).getContext()
         if ca:

@@ -20,7 +20,7 @@ _LINE_BYTES = 160
 #: Memory of a room's history besides its messages, in bytes.
 ROOM_BYTES = 1100
 
-#: The most messages that are dropped with one new message.
+#: Maximum number of messages that are dropped per new message.
 _AT_A_TIME = 2000
 
 

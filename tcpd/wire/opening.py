@@ -84,7 +84,7 @@ class Opening:
             return Foreign.TLS if begun[1:2] == bytes([_VERSION_3]) else None
         if end is None and len(begun) < _LONGEST:
             self._begun = begun
-            # early, before the protocol replies that the line is too long
+            # detected early, before the protocol replies that the line is too long
             if not (len(begun) <= _SHORT and _to_path(begun) and self._has_method(begun)):
                 return None
             found = True

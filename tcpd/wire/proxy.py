@@ -19,7 +19,7 @@ from tcpd.wire.proxy_header import AddressPair, ClientTLS
 #: declare the line invalid."
 LONGEST_LINE = 107
 
-#: The largest length field of version 2 that is accepted, in bytes. The field allows 65,535, but
+#: The maximum length field of version 2 that is accepted, in bytes. The field allows 65,535, but
 #: "this block is always smaller than an MSS" (section 2.2).
 MAX_LENGTH = 4096
 

@@ -82,7 +82,7 @@ def code_of(method: object) -> list[str]:
 @needs_epoll
 @pytest.mark.parametrize("name", POLICY_LINES)
 def test_lean_peer_has_the_methods_of_the_transport(name: str) -> None:
-    """It is "the same protocol without it" only if nothing else is omitted."""
+    """The benchmark is "the same protocol without it" only if nothing else is omitted."""
     from benchmarks.peers.lean import Bare
 
     with_policy = code_of(getattr(SocketConnection, name))

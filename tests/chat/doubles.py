@@ -75,7 +75,7 @@ class RecordingClient(Client):
 
     @property
     def who(self) -> Person:
-        """Its person, even after it has left."""
+        """The person of the client, even after it has left."""
         assert self.person is not None
         return self.person
 
@@ -134,7 +134,7 @@ def kinds(events: list[Event]) -> list[type[Event]]:
 
 
 def snapshot(state: ChatState) -> dict[str, Any]:
-    """What equal states have in common: everything except clients and caches."""
+    """Return all data of the state except clients and caches."""
     return {
         "people": [
             (

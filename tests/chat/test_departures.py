@@ -91,7 +91,7 @@ def test_nickname_is_free_when_its_quit_is_sent() -> None:
 
 
 def test_quit_of_a_dropped_client_is_sent_once() -> None:
-    """Its outbox overflows at each of several messages."""
+    """The outbox of the client overflows at each of several messages."""
     chat = IrcChat(bounds={"outbox": 4096})
     bob, ann, cat = (chat.irc_client(nick, joined="#tea") for nick in ("bob", "ann", "cat"))
     for client in (bob, ann, cat):

@@ -250,7 +250,7 @@ def test_long_reply_is_sent_before_pong() -> None:
 def test_pong_follows_a_broadcast_of_several_turns(
     monkeypatch: pytest.MonkeyPatch, line: str, ping: str
 ) -> None:
-    """The same if a broadcast exceeds ``BROADCASTS_A_TURN``, for text clients too."""
+    """The broadcast exceeds ``BROADCASTS_A_TURN``."""
     monkeypatch.setattr(outbox, "BROADCASTS_A_TURN", 20)
     chat = IrcChat()
     ann = chat.irc_client("ann", "labeled-response", "batch", "message-tags", joined="#c")

@@ -467,8 +467,8 @@ def test_mixed_line_ends() -> None:
 
 @over_tcp("messages have no line ends")
 def test_empty_lines_are_not_counted() -> None:
-    """They count neither as lines before registration nor against the rate, except by their
-    bytes."""
+    """Empty lines count neither as lines before registration nor against the rate, but their
+    bytes do."""
     chat = IrcChat(rate=Rate(1.0, 6.0))
     client = chat.irc_client()
     client.protocol.dataReceived(b"\r\n" * 500 + b"NICK x\n\rUSER x 0 * :X\n\rPING 1\n\rPING 2\n\r")

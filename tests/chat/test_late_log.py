@@ -64,7 +64,7 @@ class Scene:
         return self.output()
 
     def send_and_close(self, lines: Iterable[str]) -> tuple[bytes, ...]:
-        """The same, then close ann's sending side."""
+        """Send, then close ann's sending side."""
         self.ann.protocol.dataReceived(_packet(lines))
         self.ann.protocol.readConnectionLost()
         return self.output()
@@ -380,7 +380,7 @@ _WANTED = st.one_of(
 @settings(max_examples=examples(400), deadline=None)
 @given(_LINES, _WANTED, st.integers(0, 1000))
 def test_any_lines_of_an_irc_client(lines: list[str], wanted: frozenset[str], seed: int) -> None:
-    """Ids and times agree too."""
+    """Message ids and times agree, too."""
     names = sorted(wanted)
     local = Scene("local", 0, names, **OPERATED).send(lines)
     assert Scene("late", seed, names, **OPERATED).send(lines) == local
@@ -418,7 +418,7 @@ _REGISTERING = st.sampled_from(
 def test_any_lines_of_a_client_that_registers(
     first: list[str], then: list[str], last: list[str], seed: int
 ) -> None:
-    """From the beginning, with a server password that a thread checks."""
+    """The client registers with a server password that a thread checks."""
     lines = (*first, *then, "CAP END", *last)
     local = Scene("local", 0, None, **OPERATED, **LOCKED).send(lines)
     assert Scene("late", seed, None, **OPERATED, **LOCKED).send(lines) == local

@@ -68,7 +68,7 @@ def test_commands_at_the_room_prompt() -> None:
 
 
 def test_no_room_prompt_after_leaving_the_last_room() -> None:
-    """A line by mistake opens no room."""
+    """A line typed by mistake must not open a room."""
     chat = chat_without_lobby()
     ann = chat.text_client("ann")
     ann.type("tea")

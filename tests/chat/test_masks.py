@@ -66,7 +66,7 @@ def test_escaped_wildcards(pattern: str, text: str, matches: bool) -> None:
 
 
 def test_matching_is_case_insensitive() -> None:
-    """With the folding of names."""
+    """Masks and names are folded alike."""
     assert glob("#TEA*", "#tea-Time")
     assert glob("*ÉTÉ", "un été")
     assert glob("STRASSE", "straße")
@@ -233,7 +233,7 @@ def test_mask_matches_nick_user_and_host(
 
 
 def test_full_width_wildcards_are_refused() -> None:
-    """They fold to wildcards, and no name contains them."""
+    """Full-width wildcards fold to wildcards, and no name contains them."""
     assert fold("\uff0a\uff1f") == "*?"
     for mask in ("a\uff0a", "m:a\uff1f"):
         with pytest.raises(BadMask, match="ASCII"):

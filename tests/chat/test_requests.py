@@ -195,7 +195,7 @@ def test_refusal_of_a_message_sent_ahead_keeps_its_place() -> None:
 
 
 def test_unsolicited_lines_do_not_wait_for_a_long_reply() -> None:
-    """They go to the outbox, which is bounded."""
+    """Unsolicited lines go to the outbox, which is bounded."""
     chat = IrcChat()
     ann, bob = chat.irc_client("ann"), chat.irc_client("bob", joined="#tea")
     ann.protocol.pauseProducing()

@@ -199,7 +199,7 @@ def test_dropped_client_does_not_remove_its_person() -> None:
 
 
 def test_two_irc_clients_of_one_person() -> None:
-    """The other client receives JOIN, topic and names too."""
+    """The second client of the person receives JOIN, topic and names."""
     chat = IrcChat()
     phone = chat.irc_client("ann", joined="#tea")
     laptop = chat.irc_client()

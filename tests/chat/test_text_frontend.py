@@ -358,7 +358,7 @@ def test_telnet_negotiation_is_refused_and_removed() -> None:
 
 
 def test_real_name_of_a_text_client_is_its_nickname() -> None:
-    """It changes with the nickname."""
+    """The real name changes with the nickname."""
     chat = IrcChat()
     ann = chat.irc_client("ann", "extended-join", "setname", joined="#lobby")
     zoe = chat.text_client("zoe")

@@ -156,7 +156,7 @@ def test_text_at_the_irc_port_is_answered_with_the_text_port() -> None:
     "opening", ["STARTTLS", "AUTHENTICATE PLAIN", "PROTOCTL NAMESX", "SERVER a"]
 )
 def test_irc_command_at_the_irc_port_gets_no_hint(opening: str) -> None:
-    """Programs send these before they register: ERR_NOTREGISTERED only."""
+    """IRC programs send such commands before they register: ERR_NOTREGISTERED only."""
     chat = IrcChat()
     chat.context.services = services(("chat", ("*:7200",)))
     received = chat.irc_client().send(opening)

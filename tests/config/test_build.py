@@ -675,7 +675,7 @@ def test_no_error_quotes_a_secret(text: str) -> None:
 
 
 def test_no_error_quotes_a_password_hash() -> None:
-    """Also in the value of another key, by mistake."""
+    """The hash may be in the value of another key, by mistake."""
     hashed = "$scrypt$ln=15,r=8,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA"
     document, faults = ini.read("x.ini", f"{GOOD}[policy:default]\nidle = {hashed}\n")
     with pytest.raises(ConfigError) as caught:

@@ -37,7 +37,7 @@ class SharingSettings:
 
 
 class SayingFactory(Factory):
-    """Its protocols send the current word."""
+    """The factory whose protocols send the current word."""
 
     noisy = False
 

@@ -94,7 +94,7 @@ def test_services_share_the_connection_count() -> None:
 
 
 def test_unused_systemd_socket_is_logged() -> None:
-    """Its clients wait in the kernel's backlog without an error."""
+    """Clients of an unused socket wait in the kernel's backlog without an error."""
     unused: list[str] = []
 
     def observe(event: LogEvent) -> None:

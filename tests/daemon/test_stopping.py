@@ -154,8 +154,8 @@ def test_signal_during_the_start_waits_for_the_reactor(
 def test_signal_while_handlers_are_installed_is_counted(
     starting: StoppingProcess, number: signal.Signals
 ) -> None:
-    """It waits in the kernel. "A signal may be blocked, which means that it will not be delivered
-    until it is later unblocked" (signal(7))."""
+    """The signal waits in the kernel: "A signal may be blocked, which means that it will not be
+    delivered until it is later unblocked" (signal(7))."""
     starting.signals.startService()
     starting.run(number)
     assert starting.done == [("reactor", number)]
@@ -351,7 +351,7 @@ def test_shared_services_start_first_and_stop_last() -> None:
 
 
 def test_second_signal_does_not_abort_shared_services() -> None:
-    """It finishes its writes; only the exit is faster."""
+    """A shared service finishes its writes; only the exit is faster."""
     calls: list[str] = []
     shared = SlowSharedService("store", calls)
     harness = DaemonHarness(service("a", "1"), shared_services=[shared])

@@ -80,7 +80,7 @@ def test_watchdog_is_notified_at_half_its_timeout(harness: SupervisionHarness) -
 
 
 def test_stuck_reactor_does_not_notify_the_watchdog(harness: SupervisionHarness) -> None:
-    """Its clock advances, but it calls no timers."""
+    """The clock of a stuck reactor advances, but it calls no timers."""
     harness.supervision(WATCHDOG_USEC="3000000").ready()
     harness.read()
     harness.clock.rightNow += 3600.0

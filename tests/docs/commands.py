@@ -96,7 +96,7 @@ class Block:
 
     @cached_property
     def commands(self) -> list[PageCommand]:
-        """Its commands, in order."""
+        """The commands, in order."""
         if self.is_command:
             return [PageCommand("$", self.text.strip(), (), self.line)]
         if self.language in _NO_COMMANDS or self.file or self.screen:
@@ -129,7 +129,7 @@ class Page:
 
     @cached_property
     def blocks(self) -> list[Block]:
-        """Its literal blocks, in order."""
+        """The literal blocks, in order."""
         return list(self._blocks(self.text.splitlines()))
 
     @property
@@ -146,7 +146,7 @@ class Page:
 
     @property
     def introduction(self) -> str:
-        """Its text before the title of the first section."""
+        """The text before the title of the first section."""
         return re.split(r"^(.+)\n-{4,}$", self.text, maxsplit=1, flags=re.M)[0]
 
     def mentions(self, *words: str) -> bool:

@@ -136,7 +136,7 @@ def test_sections_and_sentences_that_a_box_runs_exist() -> None:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_tcpd_ctl_accepts_commands_in_sentences(name: str) -> None:
-    """A command without its arguments is accepted, too."""
+    """Arguments may be omitted."""
     parser = ctl.make_parser()
     commands = parser.commands()
     text = " ".join(Page(name).text.split())

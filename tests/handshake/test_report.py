@@ -334,7 +334,8 @@ def test_a_retransmitted_syn_ack_gives_no_rtt() -> None:
 
 
 def test_a_connection_accepted_before_the_ack_has_no_rtt() -> None:
-    """With Fast Open it is accepted in SYN-RECEIVED; advmss includes the timestamps then."""
+    """With Fast Open, a connection is accepted in SYN-RECEIVED; advmss includes the timestamps
+    then."""
     info = replace(captured.FAST_OPEN.tcp_info(), state=3, rtt=0, advmss=65495)
     report = build(captured.FAST_OPEN.facts(accepted=info, now=info))
     assert step(report, "ack")["round_trip_time"] == (None, "unavailable")

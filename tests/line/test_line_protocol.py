@@ -398,7 +398,7 @@ def test_farewell() -> None:
 
 @pytest.mark.parametrize("first", [b"", b"NAP 1\n"])
 def test_command_may_close_its_connection(first: bytes) -> None:
-    """Its result is dropped, and no further input is processed."""
+    """The result of the command is dropped, and no further input is processed."""
 
     @command("LEAVE", help="Ends the connection, as a coroutine.")
     async def leave(request: Request) -> str:

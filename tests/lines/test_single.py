@@ -402,7 +402,7 @@ def test_hang_up_flushes_the_output(clock: WorkClock) -> None:
 
 
 def test_leave_goes_through_the_queue(clock: WorkClock) -> None:
-    """The end of many connections takes long, too."""
+    """Leaving the rooms of many connections takes long."""
     busy, pump = Pump(clock), Pump(clock)
     busy.talk.takes = 1.0
     busy.dataReceived(b"x\nx\n")

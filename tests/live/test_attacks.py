@@ -699,7 +699,7 @@ def test_control_characters_are_escaped_everywhere(start: Callable[[str], Daemon
 
 
 def test_program_that_ignores_sigterm_is_killed(start: Callable[[str], Daemon]) -> None:
-    """Its process group gets SIGKILL ``stop`` after the client has closed."""
+    """The process group of the program gets SIGKILL ``stop`` after the client has closed."""
     script = 'trap "" TERM; sleep 1000 & echo $! $$; while :; do sleep 0.1; done'
     user = "user = root\n" if os.geteuid() == 0 else ""
     service = (

@@ -33,7 +33,7 @@ SEVERAL = (
 
 
 def s_client(daemon: Daemon, *options: str, text: str = "QUIT\n") -> str:
-    """What ``openssl s_client`` says, which asks for localhost."""
+    """Return the output of ``openssl s_client``, which connects to localhost."""
     done = subprocess.run(
         [
             *("openssl", "s_client", "-connect", f"127.0.0.1:{daemon.ports['line', 'tls=main']}"),
@@ -189,7 +189,7 @@ def test_a_wrong_certificate_keeps_the_old_one_in_use(start: Callable[[str], Dae
 
 
 def indifferent() -> ssl.SSLContext:
-    """Trusts everybody."""
+    """Trusts all certificates."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -237,7 +237,7 @@ def test_garbage_in_place_of_a_handshake(start: Callable[[str], Daemon], garbage
 
 
 def test_a_client_that_distrusts_the_certificate(start: Callable[[str], Daemon]) -> None:
-    """It is logged with OpenSSL's reason, and as no misbehaviour."""
+    """The failure is logged with OpenSSL's reason, and not as misbehaviour."""
     daemon = start(TLS + LINE)
     with daemon.connect("line", "tls=main") as client, pytest.raises(ssl.SSLError):
         ssl.create_default_context().wrap_socket(client, server_hostname="localhost")

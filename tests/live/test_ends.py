@@ -408,7 +408,7 @@ def test_close_notify_without_close_does_not_hold_the_connection(
 
 
 def test_program_killed_by_a_signal_truncates_the_stream(start: Callable[[str], Daemon]) -> None:
-    """Its output may be incomplete; the client gets it, then a reset. A status is no fault."""
+    """The output may be incomplete; the client gets it, then a reset. A status is no fault."""
     daemon = start(
         SETTINGS
         + program("killed", "/bin/sh -c 'head -c 300000 /dev/zero; kill -9 $$'")

@@ -37,7 +37,7 @@ MEMORY = 100e6
 
 @pytest.fixture
 def far() -> Iterator[Path]:
-    """Where to make a UNIX socket: its path has 107 bytes at most (unix(7))."""
+    """Return a directory for a UNIX socket, whose path has at most 107 bytes (unix(7))."""
     with tempfile.TemporaryDirectory() as directory:
         yield Path(directory) / "far"
 

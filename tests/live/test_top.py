@@ -164,7 +164,7 @@ def test_without_rich_it_prints_the_plain_table(
 
 
 def test_once_prints_one_plain_table(start: Callable[[str], Daemon]) -> None:
-    """Also without a terminal on standard output."""
+    """Standard output need not be a terminal."""
     daemon = start(CONFIG)
     with daemon.connect("line") as client:
         receive_until(client, b"\r\n")

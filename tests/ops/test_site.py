@@ -217,7 +217,7 @@ def test_requests_of_a_turn_are_limited() -> None:
 
 
 def test_client_that_does_not_read_gets_no_further_response() -> None:
-    """One response waits, and the transport's buffer."""
+    """At most one response waits, besides the transport's buffer."""
     visit = SiteVisit()
     visit.protocol.dataReceived(GET * 100)
     visit.clock.turn()

@@ -247,8 +247,8 @@ def test_turn_is_bounded_and_no_client_starves(
 def test_addresses_and_their_clients_get_equal_turns(
     shares: list[int],
 ) -> None:
-    """While all are busy, the turns of addresses differ by at most 1, and those of the clients of
-    an address too."""
+    """While all are busy, the turns of addresses differ by at most 1, as do those of the clients
+    of an address."""
     turns = SteppedScheduler()
     endless = [SECONDS_A_SHARE] * 10_000
     clients = [turns.client(str(n), share, *endless) for n, share in enumerate(shares)]

@@ -37,10 +37,10 @@ class PeerTransport(StringTransport):
         self.error = 0  # SO_ERROR
 
     def setTcpNoDelay(self, enabled: bool) -> None:
-        """As a real one."""
+        """See the method of a real transport."""
 
     def setTcpKeepAlive(self, enabled: bool) -> None:
-        """As a real one."""
+        """See the method of a real transport."""
 
     def write(self, data: bytes) -> None:
         if self.disconnecting or self.half_closing or self.gone:

@@ -124,7 +124,7 @@ def test_input_is_discarded_after_the_program_closed_it(start: Start) -> None:
 
 
 def test_200_programs_leave_no_zombie_and_no_descriptor(start: Start) -> None:
-    """No zombie, no descriptor."""
+    """All processes are reaped, and all descriptors are closed."""
     harness = start("/bin/true")
     harness.all_of(harness.connect())
     harness.until(harness.over)

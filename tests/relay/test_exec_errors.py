@@ -79,8 +79,8 @@ class Descriptors(Clock):
 def test_programs_that_write_without_end_are_read_at_a_bounded_rate(
     monkeypatch: pytest.MonkeyPatch, written: bytes
 ) -> None:
-    """They use a bounded share of a processor, whatever their number and output. Dropped lines are
-    counted and logged."""
+    """Such programs use a bounded share of a processor, whatever their number and output. Dropped
+    lines are counted and logged."""
     reads: list[bytes] = []
 
     def read(fd: int, size: int) -> bytes:

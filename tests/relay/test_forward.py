@@ -122,7 +122,7 @@ def test_a_far_side_connected_as_the_client_is_lost_gets_a_reset() -> None:
 
 
 def test_a_kicked_client_cancels_the_connection_attempt() -> None:
-    """Also if the client has sent data."""
+    """The client may have sent data."""
     pair = ForwardedPair()
     pair.side.dataReceived(b"x")
     assert pair.side.farewell(End.KICKED) == b""
@@ -434,7 +434,7 @@ def test_a_reply_is_delivered_if_sending_fails_with_epipe() -> None:
 
 
 def test_data_before_a_half_close_is_delivered_if_the_client_is_lost() -> None:
-    """It closed, and its kernel reset the reply: data before its FIN is complete."""
+    """The client closed, and its kernel reset the reply: data before its FIN is complete."""
     pair = ForwardedPair().connect()
     pair.client.say(b"last words")
     pair.client.end()
@@ -446,7 +446,7 @@ def test_data_before_a_half_close_is_delivered_if_the_client_is_lost() -> None:
 
 
 def test_the_far_side_has_linger_seconds_to_read_after_a_close() -> None:
-    """Also if the connection layer or TLS closed it."""
+    """The connection layer or TLS may have closed the connection."""
     pair = ForwardedPair().connect()
     pair.client.say(b"last words")
     pair.client.lose(ConnectionDone())
@@ -715,7 +715,7 @@ def test_files_of_the_wrong_kind_are_rejected(localhost: Any, tmp_path: Any) -> 
 
 
 def test_a_far_side_whose_bytes_cannot_be_passed_on_is_cut(logged_failures: Any) -> None:
-    """Its TLS is dealt with in a later turn, where no transport sees a failure."""
+    """The TLS of the far side is processed in a later turn, where no transport sees a failure."""
     stub: Any = SimpleNamespace(clock=None, work=None)
     wire = TLSWire(stub, stub, b"", stub, None)
     wire.transport = StringTransport()

@@ -132,7 +132,7 @@ def test_keepalive_probes_are_enabled(come: Come) -> None:
 
 
 def test_a_half_closed_client_is_kept(come: Come) -> None:
-    """Also if the far side reads nothing for an hour."""
+    """The far side may read nothing for an hour."""
     visit = come(tcp())
     visit.client.sendall(b"question")
     visit.client.shutdown(socket.SHUT_WR)

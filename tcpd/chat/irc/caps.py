@@ -92,7 +92,7 @@ FLAGS = tuple((each.flag, each.name) for each in _TABLE if each.flag)
 
 NONE: frozenset[str] = frozenset()
 
-#: Capabilities that labels need, and that multiline messages need.
+#: Capabilities that labeled-response and draft/multiline depend on.
 LABELS = frozenset({LABELED_RESPONSE, BATCH})
 LINES = frozenset({MULTILINE, BATCH})
 

@@ -18,7 +18,7 @@ from tcpd.chat.masks import MUTE
 TOKENS = 13
 
 # Exact for ASCII names. tcpd.chat.names.fold also folds other letters, for which clients know no
-# casemapping; with an unknown one they assume rfc1459 and take [x] for {x}.
+# casemapping; with an unknown one they assume rfc1459 and equate [x] with {x}.
 _CASEMAPPING = "ascii"
 
 

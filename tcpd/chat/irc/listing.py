@@ -127,7 +127,7 @@ def _topic_time(room: RoomFacts) -> float | None:
 #: level) at their places.
 WHOX_FIELDS = "tcuihsnfdlaor"
 
-#: Token if the client requested one without giving it, as in ircu.
+#: The token if the client requests the field without a token, as in ircu.
 UNGIVEN = "0"
 
 

@@ -141,7 +141,7 @@ class IrcProtocol(ChatProtocol):
             self._silent = 0
             return
         if stopped or not self._reading:
-            return  # its PONG may be unread in the socket
+            return  # the PONG may be unread in the socket
         self._silent += 1
         if self.over or not isinstance(session, IrcConversation) or not session.entered:
             return

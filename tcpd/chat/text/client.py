@@ -38,7 +38,7 @@ from tcpd.store.history import Selector
 
 _log = Logger()
 
-#: Names in one reply.
+#: Maximum number of names in a reply.
 NAMES_SHOWN = 100
 
 #: The quit reason of a client that did not read.
@@ -63,7 +63,7 @@ class TextClient(Client):
     """
 
     slow = SLOW_READER
-    #: All replies here are short.
+    #: All replies of this frontend are short.
     streaming = None
 
     __slots__ = (
@@ -203,7 +203,7 @@ class TextClient(Client):
                     self.asks_room = False
                     answer.show_new_room(room)
             case NickChanged(nick=nick) if reply is not None:
-                # this frontend has no command for it
+                # this frontend has no command for that
                 self.server.hub.set_real_name(self, nick)
             case Parted() | Kicked():
                 if self.room is None or person not in self.room.members:

@@ -27,9 +27,9 @@ from tcpd.handshake.report import build
 from tcpd.handshake.text import layers_lines
 from tcpd.wire.formatting import plain
 
-#: Rooms in one reply: the fullest.
+#: Maximum number of rooms in a reply: those with the most members.
 ROOMS_SHOWN = 50
-#: Bans in one reply.
+#: Maximum number of bans in a reply.
 BANS_SHOWN = 100
 
 
@@ -328,7 +328,7 @@ def _handshake(reply: TextReply, rest: str) -> None:
     elif rest:
         raise _Usage
     else:
-        # terminals here show UTF-8: other people's messages need it, too
+        # the terminal must show UTF-8: messages of other people require it, too
         reply.send(*drawing_and_steps(report, utf8=True))
 
 

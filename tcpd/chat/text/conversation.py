@@ -1,6 +1,6 @@
 """One conversation of the text frontend: lines in, lines out.
 
-The client chooses a nickname, then talks. This module takes its lines;
+The client chooses a nickname, then talks. This module processes its lines;
 :class:`~tcpd.chat.text.client.TextClient` has the rest.
 """
 
@@ -17,9 +17,9 @@ from tcpd.events.chat import Kind
 from tcpd.lines.linebuffer import LineFault
 from tcpd.wire.formatting import typed
 
-#: The longest line, in bytes: some ten messages.
+#: The maximum length of a line, in bytes: some ten messages.
 LINE_BYTES = 4096
-#: Nicknames that a client may try.
+#: Maximum number of nicknames that a client may try.
 ATTEMPTS = 10
 
 _MESSAGE = Kind.MESSAGE

@@ -10,7 +10,7 @@ from tcpd.net.directory import ServiceEntry, stream_port
 _QUIT = "to leave, type /quit"
 _HELP = "for help, type /help"
 
-# no nicknames either, except by /nick: people who type these want something else
+# not accepted as first nicknames: a user who types these expects a command
 _AT_PROMPT = {
     **dict.fromkeys(("quit", "exit", "bye", "logout", "logoff", ":q", ":q!", ":wq"), _QUIT),
     **dict.fromkeys(("help", "?", "usage", "commands"), _HELP),

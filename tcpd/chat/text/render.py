@@ -41,7 +41,7 @@ from tcpd.events.chat import (
 from tcpd.wire.formatting import plain
 from tcpd.wire.safe_text import visible
 
-#: Columns of a terminal, less one: some wrap at the last.
+#: Columns of a terminal, less one: some terminals wrap at the last column.
 WIDTH = 79
 
 _MESSAGE = Kind.MESSAGE

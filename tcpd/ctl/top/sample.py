@@ -142,7 +142,7 @@ def _ask(control: Asking, request: str, kind: type[_T]) -> _T:
 
 
 def _safe(values: dict[str, Any]) -> dict[str, Any]:
-    # decoding JSON has undone its escapes of control characters
+    # decoded JSON may contain control characters
     return {
         key: escape_controls(value) if isinstance(value, str) else value
         for key, value in values.items()

@@ -19,10 +19,10 @@ from tcpd.wire.safe_text import escape_controls
 
 _KEYS = "q quit  c {other}  < > sort  r reverse  / filter  p pause  h help"
 
-#: Lines from which on everything is shown, and from which on the most important parts are.
+#: The number of lines required to show everything, and to show the most important parts.
 _ALL, _MOST = 10, 6
 
-#: Columns between two columns of a table, and the fewest that a sparkline takes.
+#: The space between columns of a table, and the minimum width of a sparkline.
 _GAP, _SPARKLINE = 2, 8
 
 _BLOCKS = "\u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
@@ -141,7 +141,7 @@ def _table(view: View, rows: Sequence[Sequence[str]], history: History, width: i
         pad_edge=False,
         header_style="reverse",
         expand=has_sparklines,
-        # too wide, it is cropped on the right; rich would shrink the names first
+        # a table that is too wide is cropped on the right; rich would shrink the names first
         width=width - left if left < 0 else None,
     )
     for place in places:

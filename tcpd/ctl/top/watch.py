@@ -19,7 +19,7 @@ from tcpd.ops.amounts import span
 #: Seconds without a sample, beyond the interval, until the screen shows a warning.
 _LATE = 2.0
 
-#: The most samples that a sparkline shows.
+#: Maximum number of samples in a sparkline.
 _MOST_SAMPLES = 120
 
 

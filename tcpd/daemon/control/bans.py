@@ -27,7 +27,7 @@ from tcpd.ops.amounts import span
 from tcpd.policy.bans import Ban, Bans
 from tcpd.policy.reasons import End
 
-#: The longest reason that is kept, in characters.
+#: Maximum length of a reason, in characters.
 _LONGEST_REASON = 200
 
 

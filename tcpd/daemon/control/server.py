@@ -30,10 +30,11 @@ NAME = "control"
 
 _MODE = 0o660
 
-#: Seconds that a refused peer has to read why and to close.
+#: Seconds that a refused peer has to read the reason and to close.
 _REFUSED_LINGER = 2.0
 
-#: Refused peers at a time; one more cuts the oldest. They do not count as connections.
+#: Maximum number of refused peers at a time; a further one aborts the oldest. They do not count as
+#: connections.
 _REFUSED_MOST = 32
 
 #: No idle timeout, as an operator may follow rare events.

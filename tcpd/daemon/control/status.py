@@ -19,7 +19,7 @@ from tcpd.ops.amounts import size, span
 from tcpd.ops.versions import version_of
 from tcpd.wire.safe_text import escape_controls
 
-#: Rooms that ROOMS shows at most, the fullest.
+#: Maximum number of rooms that ROOMS shows: those with the most members.
 _ROOMS = 200
 
 _LONGEST_TOPIC = 60

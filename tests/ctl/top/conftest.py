@@ -1,4 +1,4 @@
-"""What the tests of ``tcpd-ctl top`` share."""
+"""Fixtures of the tests of ``tcpd-ctl top``."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from tcpd.chat.refused import Refused
 #: Version of CAP LS from which clients get values and cap-notify.
 _VERSION_WITH_VALUES = 302
 
-# these would make nick!user@host ambiguous
+# these characters would make nick!user@host ambiguous
 _NOT_IN_USER = frozenset("!@ ")
 
 
@@ -48,7 +48,7 @@ def _cap_ls(reply: IrcReply, argument: str) -> None:
         reply.client.version_302 = True
         reply.client.enable(reply.caps | {caps.CAP_NOTIFY})
     latest = version >= _VERSION_WITH_VALUES
-    # sts is useless without its value
+    # sts requires its value
     available = reply.server.capabilities(_speaks_tls(reply) if latest else None).items()
     words = [f"{name}={value}" if value and latest else name for name, value in available]
     _cap_list_of(reply, "LS", words, latest)
@@ -76,7 +76,7 @@ def send_capabilities(reply: IrcReply, before: Mapping[bool | None, Mapping[str,
         words = [f"{name}={now[name]}" for name in now if now[name] and now[name] != then.get(name)]
         new = [*words, *(name for name in now if not now[name] and name not in then)]
     else:
-        # it gets no values, so that sts and changed values do not concern it
+        # such a client gets no values, so sts and changed values do not apply to it
         new = [name for name in now if name not in then and name != caps.STS]
     if caps.CAP_NOTIFY in reply.caps:
         for subcommand, names in (("DEL", gone), ("NEW", new)):

@@ -183,7 +183,7 @@ def _privmsg(reply: IrcReply, message: Message) -> None:
             kind, text = Kind.ACTION, action
     client = reply.client
     tags = relayed_tags(client, message) if message.tags else ()
-    # all targets or none: the sender could not know who received it
+    # all targets or none: otherwise the sender could not know which received it
     if len(words) > 1 and not all(
         fits(reply.client, Target.of(word), text, kind) for word in words
     ):
@@ -237,7 +237,7 @@ def _tagmsg(reply: IrcReply, message: Message) -> None:
 def _redact(reply: IrcReply, message: Message) -> None:
     name, said, *rest = message.params
     if not name.startswith("#"):
-        # private messages are not stored, so that their sender is unknown
+        # private messages are not stored, so their sender is unknown
         _cannot_redact(reply, name)
         return
 

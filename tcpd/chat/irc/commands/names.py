@@ -48,7 +48,7 @@ def prefixes(ranks: int, every: bool) -> str:
     return _SIGNS[ranks] if every else _SIGNS[ranks][:1]
 
 
-# by sum of ranks: each client that joins a room with thousands of members gets all names
+# indexed by sum of ranks: a join of a large room renders thousands of names
 _SIGNS = tuple(
     "".join(sign for rank, sign in PREFIXES if ranks & rank)
     for ranks in range(2 * max(rank for rank, _ in PREFIXES))

@@ -27,7 +27,7 @@ _NO_ADDRESS = "255.255.255.255"
 #: Users that are matched in one reactor turn, in a millisecond or two.
 _PER_TURN = 256
 
-#: Operator level: there are none.
+#: Operator level: not supported.
 _NO_LEVEL = "n/a"
 
 

@@ -39,7 +39,7 @@ def _whois(reply: IrcReply, message: Message) -> None:
         reply.numeric(numerics.ERR_NONICKNAMEGIVEN)
         return
     target = reply.server.hub.person(nick)
-    # "WHOIS nick nick" asks the server of that user, which can only be this one
+    # "WHOIS nick nick" queries the server of the user, which is this one
     if server and not is_here(reply, server[0]) and fold(server[0]) != fold(nick):
         reply.numeric(numerics.ERR_NOSUCHSERVER, middle(server[0]))
     elif target is None:
