@@ -1,4 +1,4 @@
-"""The addresses of listeners: wildcards, the source of datagrams, link-local ones, and layouts."""
+"""Addresses of listeners: wildcards, link-local addresses, source addresses of replies, reloads."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def listens(*listeners: str) -> str:
 
 
 def ask(host: str, port: int, client: socket.socket | None = None) -> None:
-    """Have a datagram echoed by the address that was asked: no other's is received."""
+    """Send a datagram, and receive its echo; a connected socket ignores other sources."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with client or socket.socket(family, socket.SOCK_DGRAM) as asking:
-        asking.settimeout(PATIENCE)
-        asking.connect(socket.getaddrinfo(host, port, family, socket.SOCK_DGRAM)[0][4])
-        asking.send(host.encode())
-        assert asking.recv(1000) == host.encode()
+    with client or socket.socket(family, socket.SOCK_DGRAM) as connected:
+        connected.settimeout(PATIENCE)
+        connected.connect(socket.getaddrinfo(host, port, family, socket.SOCK_DGRAM)[0][4])
+        connected.send(host.encode())
+        assert connected.recv(1000) == host.encode()
 
 
 def echoes(host: str, port: int) -> None:
@@ -42,17 +42,16 @@ def echoes(host: str, port: int) -> None:
 
 
 def refuses(host: str, port: int) -> None:
-    """Nothing listens there, neither for connections nor for datagrams."""
+    """Check that connections and datagrams are refused."""
     with pytest.raises(ConnectionRefusedError):
         echoes(host, port)
     with pytest.raises(ConnectionRefusedError):
         ask(host, port)
 
 
-def test_a_policys_networks_hold_for_datagrams_and_through_a_reload(
-    start: Callable[[str], Daemon],
-) -> None:
-    """docs: "the policy's ``allow`` and ``deny`` shut its address out" """
+def test_policy_networks_apply_to_datagrams(start: Callable[[str], Daemon]) -> None:
+    """docs/howto/limits.rst: "``allow`` and ``deny`` apply to datagrams, too", also after a
+    reload."""
     text = listens("*:0 udp") + "[policy:default]\ndeny = {}\n"
     daemon = start(text.format("127.0.0.5"))
     port = daemon.ports["echo", "udp"]
@@ -63,16 +62,16 @@ def test_a_policys_networks_hold_for_datagrams_and_through_a_reload(
         ours = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
         for client, host in zip(ours, (denied, allowed), strict=True):
             client.bind((host, 0))
-        with ours[0] as shut_out:
-            shut_out.sendto(b"x", ("127.0.0.1", port))
-            # what is sent later is answered, by one socket that takes its datagrams in order
+        with ours[0] as denied_client:
+            denied_client.sendto(b"x", ("127.0.0.1", port))
+            # the server's socket handles datagrams in order
             ask("127.0.0.1", port, ours[1])
-            shut_out.setblocking(False)
+            denied_client.setblocking(False)
             with pytest.raises(BlockingIOError):
-                shut_out.recv(10)
+                denied_client.recv(10)
 
 
-# --- the source of datagrams ---
+# --- source addresses of replies ---
 
 
 @pytest.mark.parametrize(
@@ -84,10 +83,11 @@ def test_a_policys_networks_hold_for_datagrams_and_through_a_reload(
         ("127.0.0.5", ["127.0.0.5"]),
     ],
 )
-def test_a_datagram_is_answered_from_the_address_that_was_asked(
+def test_reply_to_a_datagram_comes_from_its_destination(
     start: Callable[[str], Daemon], host: str, hosts: list[str]
 ) -> None:
-    """docs: "An answer leaves from the address that the client asked" """
+    """docs/reference/small-services.rst: "An answer has the address to which the client sent as its
+    source." """
     daemon = start(listens(f"{host}:0 udp"))
     for each in hosts:
         ask(each, daemon.ports["echo", "udp"])
@@ -104,7 +104,7 @@ def wire() -> Iterator[VethPair]:
 
 
 def ask_inside(wire: VethPair, host: str, port: int) -> None:
-    """The same from the client's namespace."""
+    """The same as :func:`ask`, from the client's namespace."""
     host, _, zone = host.partition("%")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     index = wire.index_inside(zone) if zone else 0
@@ -121,11 +121,11 @@ def ask_inside(wire: VethPair, host: str, port: int) -> None:
 
 
 @pytest.mark.parametrize("host", ["*", "0.0.0.0", "[::]"])
-def test_a_host_with_many_addresses_answers_from_each(
+def test_replies_come_from_each_address_of_a_host(
     start: Callable[[str], Daemon], wire: VethPair, host: str
 ) -> None:
-    """Over a wire: three IPv4 addresses, three IPv6 addresses and a link-local one, of which the
-    kernel prefers one of each kind by default."""
+    """Three IPv4 addresses, three IPv6 addresses and a link-local one; by default the kernel
+    selects one of each kind as the source."""
     daemon = start(listens(f"{host}:0 udp"))
     addresses = wire.more_addresses()
     assert len(addresses) == 7
@@ -134,10 +134,10 @@ def test_a_host_with_many_addresses_answers_from_each(
             ask_inside(wire, each, daemon.ports["echo", "udp"])
 
 
-def test_a_link_local_address_is_listened_to_and_answers(
+def test_link_local_address_serves_connections_and_datagrams(
     start: Callable[[str], Daemon], wire: VethPair
 ) -> None:
-    """``[fe80::1%eth0]:7007``, for connections and for datagrams; the peer is link-local too."""
+    """``[fe80::1%eth0]:7007``, with a link-local peer."""
     (ours,) = (each for each in wire.more_addresses() if each.startswith("fe80"))
     address = ours.partition("%")[0]
     daemon = start(listens(f"[{address}%{wire.here}]:0", f"[{address}%{wire.here}]:0 udp"))
@@ -159,9 +159,8 @@ def test_a_link_local_address_is_listened_to_and_answers(
 # --- wildcards ---
 
 
-def test_each_family_alone_and_both_beside_each_other(start: Callable[[str], Daemon]) -> None:
-    """docs: "``[::]:PORT``: every IPv6 address, and no IPv4 address"; "``0.0.0.0:PORT`` may stand
-    beside it"."""
+def test_ipv6_and_ipv4_wildcards_do_not_overlap(start: Callable[[str], Daemon]) -> None:
+    """docs/reference/configuration.rst: "``0.0.0.0:7000`` and ``[::]:7000`` do not overlap" """
     port = free_port()
     daemon = start(listens(f"[::]:{port}"))
     echoes("::1", port)
@@ -178,11 +177,11 @@ def test_each_family_alone_and_both_beside_each_other(start: Callable[[str], Dae
         ask(host, port)
 
 
-# --- layouts that exclude each other ---
+# --- reloads with overlapping listeners ---
 
 
 def change(daemon: Daemon, text: str) -> None:
-    """Have a configuration taken over."""
+    """Reload the daemon with a configuration."""
     (daemon.directory / "tcpd.ini").write_text(text)
     done = daemon.ctl("reload")
     assert done.returncode == 0, done.stderr
@@ -202,10 +201,9 @@ LAYOUTS = [
 
 
 @pytest.mark.parametrize("words", ["", " udp"])
-def test_a_reload_goes_from_each_layout_to_the_next_and_back(
-    start: Callable[[str], Daemon], words: str
-) -> None:
-    """Ports move, addresses widen and narrow, and a client that is connected stays so."""
+def test_reload_changes_any_layout_to_any_other(start: Callable[[str], Daemon], words: str) -> None:
+    """NEWS.rst: "A reload can change any set of addresses into any other". Clients stay
+    connected."""
     port = free_port()
     daemon = start(listens(f"127.0.0.1:{port}{words}", "127.0.0.1:0 tls=main") + TLS)
     every = {host for _, hosts in LAYOUTS for host in hosts}
@@ -229,7 +227,7 @@ def test_a_reload_goes_from_each_layout_to_the_next_and_back(
 TLS = "[tls:main]\ncertificate = localhost.pem\nkey = localhost-key.pem\n"
 
 
-def test_a_layout_that_fails_leaves_the_one_before(start: Callable[[str], Daemon]) -> None:
+def test_failed_reload_keeps_the_listeners(start: Callable[[str], Daemon]) -> None:
     port, taken = free_port(), free_port()
     daemon = start(listens(f"127.0.0.1:{port}"))
     with socket.create_server(("127.0.0.9", taken)):
@@ -243,7 +241,7 @@ def test_a_layout_that_fails_leaves_the_one_before(start: Callable[[str], Daemon
             (ask if words else echoes)("127.0.0.1", port)
 
 
-# --- what --check finds ---
+# --- --check ---
 
 
 def check(directory: Path, text: str) -> str:
@@ -252,8 +250,8 @@ def check(directory: Path, text: str) -> str:
     return forking.run("twistd", words, cwd=directory).stderr
 
 
-def test_check_finds_listeners_that_exclude_each_other(tmp_path: Path) -> None:
-    """In one service, in two, in the daemon's own, for datagrams, and by their paths."""
+def test_check_reports_overlapping_listeners(tmp_path: Path) -> None:
+    """Of one service, of two, of an internal one, for datagrams, and UNIX sockets of one path."""
     (tmp_path / "link").symlink_to(tmp_path)
     text = (
         f"[tcpd]\ncontrol = {tmp_path}/control\n{ECHO}"

@@ -1,4 +1,4 @@
-"""Certificates of the real daemon, and what clients may do to its handshakes."""
+"""Certificates of the live daemon, and faulty TLS handshakes."""
 
 from __future__ import annotations
 
@@ -49,8 +49,7 @@ def s_client(daemon: Daemon, *options: str, text: str = "QUIT\n") -> str:
 
 
 def several(start: Callable[[str], Daemon], tmp_path: Path) -> Daemon:
-    """A daemon with RSA and ECDSA for localhost, and another name."""
-    # the daemon starts in a directory that is made for it
+    """Start a daemon with RSA and ECDSA certificates for localhost, and one of another name."""
     directory = tmp_path / "certificates"
     directory.mkdir()
     certificates.make(directory, "localhost", key_type="RSA", file="RSA")
@@ -68,49 +67,49 @@ def several(start: Callable[[str], Daemon], tmp_path: Path) -> Daemon:
     ("algorithms", "shown"),
     [("rsa_pss_rsae_sha256", "RSA-PSS"), ("ecdsa_secp256r1_sha256", "ECDSA")],
 )
-def test_the_clients_signature_algorithms_decide(
+def test_signature_algorithms_of_the_client_select_the_certificate(
     start: Callable[[str], Daemon], tmp_path: Path, version: str, algorithms: str, shown: str
 ) -> None:
     """RFC 8446 section 4.2.3: "which signature algorithms may be used in digital signatures"."""
     daemon = several(start, tmp_path)
-    said = s_client(daemon, version, "-sigalgs", algorithms)
-    assert f"Peer signature type: {shown}" in said
+    output = s_client(daemon, version, "-sigalgs", algorithms)
+    assert f"Peer signature type: {shown}" in output
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 @pytest.mark.parametrize("name", ["localhost", "other.example"])
-def test_sessions_resume_whichever_certificate_they_began_with(
+def test_sessions_resume_with_any_certificate(
     start: Callable[[str], Daemon], tmp_path: Path, version: ssl.TLSVersion, name: str
 ) -> None:
     """RFC 5077 section 3.1; RFC 8446 section 4.6.1."""
     daemon = several(start, tmp_path)
-    context = indifferent()
+    context = unverified()
     context.minimum_version = context.maximum_version = version
 
-    def visit(session: ssl.SSLSession | None) -> tuple[bool | None, ssl.SSLSession | None]:
+    def connect(session: ssl.SSLSession | None) -> tuple[bool | None, ssl.SSLSession | None]:
         with context.wrap_socket(
             daemon.connect("line", "tls=main"), server_hostname=name, session=session
         ) as client:
-            receive_until(client, b"\r\n")  # TLS 1.3 sends tickets behind the handshake
+            receive_until(client, b"\r\n")  # TLS 1.3 sends tickets after the handshake
             return client.session_reused, client.session
 
-    reused, session = visit(None)
+    reused, session = connect(None)
     assert not reused
-    assert visit(session)[0]
+    assert connect(session)[0]
 
 
-def test_a_certificate_replaced_under_load_costs_nobody_anything(
+def test_certificate_is_replaced_under_load_without_failures(
     start: Callable[[str], Daemon],
 ) -> None:
-    """Five times, now both files at once and now in two steps as ACME clients do: no handshake
-    fails, and no connection is lost."""
+    """docs/explanation/attacks.rst: "no connection is dropped, no handshake fails". Four times both
+    files at once, then in two steps, as ACME clients do."""
     daemon = start(TLS + LINE)
     done = threading.Event()
     faults: list[object] = []
     shown: list[set[bytes]] = [set(), set()]
     seen = threading.Condition()
     handshakes = [0, 0]
-    context = indifferent()
+    context = unverified()
 
     def client(number: int) -> None:
         try:
@@ -165,7 +164,7 @@ def test_a_certificate_replaced_under_load_costs_nobody_anything(
     assert [each["names"] for each in status["certificates"]] == [["localhost"]]
 
 
-def test_a_wrong_certificate_keeps_the_old_one_in_use(start: Callable[[str], Daemon]) -> None:
+def test_invalid_certificate_is_not_used(start: Callable[[str], Daemon]) -> None:
     daemon = start(TLS + LINE)
     right = (daemon.directory / "localhost.pem").read_bytes()
     certificates.make(daemon.directory, "other")
@@ -177,7 +176,7 @@ def test_a_wrong_certificate_keeps_the_old_one_in_use(start: Callable[[str], Dae
         f"{daemon.directory}/localhost-key.pem is not the key of the certificate in "
         f"{daemon.directory}/localhost.pem"
     )
-    # the regular check finds and logs the same without a reload
+    # the periodic check logs the same without a reload
     daemon.wait_for(lambda line: "the old certificates stay" in line)
     status = daemon.ctl("status").stdout
     assert "tls main       new files cannot be used: key: " in status
@@ -188,8 +187,8 @@ def test_a_wrong_certificate_keeps_the_old_one_in_use(start: Callable[[str], Dae
         assert receive_until(client, b"\r\n").startswith(b"220 ")
 
 
-def indifferent() -> ssl.SSLContext:
-    """Trusts all certificates."""
+def unverified() -> ssl.SSLContext:
+    """Return a context that verifies no certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -200,7 +199,7 @@ def client_trusting(file: Path) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(file))
 
 
-def test_half_a_handshake_is_ended_in_time(start: Callable[[str], Daemon]) -> None:
+def test_incomplete_handshake_times_out(start: Callable[[str], Daemon]) -> None:
     daemon = start(TLS + LINE + "[policy:default]\nhandshake = 500ms\naccess_log = yes\n")
     hello = client_hello()
     half = daemon.connect("line", "tls=main")
@@ -220,13 +219,13 @@ def test_half_a_handshake_is_ended_in_time(start: Callable[[str], Daemon]) -> No
         b"\0" * 4096,
         b"\xff" * 4096,
         b"GET / HTTP/1.0\r\n\r\n",
-        b"\x16\x03\x01\xff\xff" + b"\1" * 70000,  # a record longer than any may be
-        b"\x15\x03\x01\x00\x02\x02\x28",  # an alert before anything
+        b"\x16\x03\x01\xff\xff" + b"\1" * 70000,  # a record longer than the maximum
+        b"\x15\x03\x01\x00\x02\x02\x28",  # an alert as the first record
         b"\x80\x2e\x01\x00\x02" + b"\1" * 60,  # the hello of SSL 2
     ],
     ids=["zeros", "ones", "HTTP", "record", "alert", "SSL 2"],
 )
-def test_garbage_in_place_of_a_handshake(start: Callable[[str], Daemon], garbage: bytes) -> None:
+def test_garbage_is_refused_on_a_tls_port(start: Callable[[str], Daemon], garbage: bytes) -> None:
     daemon = start(TLS + LINE + "[policy:default]\naccess_log = yes\n")
     with daemon.connect("line", "tls=main") as client:
         client.sendall(garbage)
@@ -236,7 +235,9 @@ def test_garbage_in_place_of_a_handshake(start: Callable[[str], Daemon], garbage
         assert receive_until(other, b"\r\n").startswith(b"220 ")
 
 
-def test_a_client_that_distrusts_the_certificate(start: Callable[[str], Daemon]) -> None:
+def test_client_that_does_not_trust_the_certificate_is_logged(
+    start: Callable[[str], Daemon],
+) -> None:
     """The failure is logged with OpenSSL's reason, and not as misbehaviour."""
     daemon = start(TLS + LINE)
     with daemon.connect("line", "tls=main") as client, pytest.raises(ssl.SSLError):
@@ -250,14 +251,14 @@ def test_a_client_that_distrusts_the_certificate(start: Callable[[str], Daemon])
 def test_renegotiation_is_refused(start: Callable[[str], Daemon]) -> None:
     """RFC 9325 section 3.5. ``R`` makes s_client request it."""
     daemon = start(TLS + LINE)
-    said = s_client(daemon, "-tls1_2", text="R\n")
-    assert "RENEGOTIATING" in said
-    assert "no renegotiation" in said
+    output = s_client(daemon, "-tls1_2", text="R\n")
+    assert "RENEGOTIATING" in output
+    assert "no renegotiation" in output
     with daemon.connect_tls("line") as other:
         assert receive_until(other, b"\r\n").startswith(b"220 ")
 
 
-def test_who_a_client_is_by_its_certificate(start: Callable[[str], Daemon]) -> None:
+def test_whoami_shows_the_client_certificate(start: Callable[[str], Daemon]) -> None:
     daemon = start(
         TLS
         + "client_ca = localhost.pem\nclient_certificate = optional\n"
@@ -267,24 +268,26 @@ def test_who_a_client_is_by_its_certificate(start: Callable[[str], Daemon]) -> N
     context = client_context(daemon.directory)
     with context.wrap_socket(
         daemon.connect("line", "tls=main"), server_hostname="localhost"
-    ) as nobody:
-        nobody.sendall(b"WHOAMI\nQUIT\n")
-        assert b"certificate" not in receive_until(nobody, b"goodbye\r\n")
+    ) as anonymous:
+        anonymous.sendall(b"WHOAMI\nQUIT\n")
+        assert b"certificate" not in receive_until(anonymous, b"goodbye\r\n")
     context.load_cert_chain(
         daemon.directory / "localhost.pem", daemon.directory / "localhost-key.pem"
     )
     with context.wrap_socket(
         daemon.connect("line", "tls=main"), server_hostname="localhost"
-    ) as somebody:
-        somebody.sendall(b"WHOAMI\nQUIT\n")
-        said = receive_until(somebody, b"goodbye\r\n").decode()
-    assert "250-subject CN=localhost\r\n" in said
-    assert "250-name localhost\r\n250 name 127.0.0.1\r\n" in said
-    fingerprint = said.partition("250-certificate ")[2][:64]
+    ) as identified:
+        identified.sendall(b"WHOAMI\nQUIT\n")
+        output = receive_until(identified, b"goodbye\r\n").decode()
+    assert "250-subject CN=localhost\r\n" in output
+    assert "250-name localhost\r\n250 name 127.0.0.1\r\n" in output
+    fingerprint = output.partition("250-certificate ")[2][:64]
     daemon.wait_for(lambda line: f", client CN=localhost sha256:{fingerprint}" in line)
 
 
-def test_files_that_systemd_passes(start: Callable[[str], Daemon], tmp_path: Path) -> None:
+def test_certificate_files_are_systemd_credentials(
+    start: Callable[[str], Daemon], tmp_path: Path
+) -> None:
     passed = tmp_path / "passed"
     passed.mkdir()
     certificates.make(passed, "localhost")
@@ -302,7 +305,7 @@ def test_files_that_systemd_passes(start: Callable[[str], Daemon], tmp_path: Pat
 
 
 def client_hello() -> bytes:
-    """The first bytes of a client."""
+    """Return a ClientHello."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname="localhost")
     with pytest.raises(ssl.SSLWantReadError):
@@ -311,7 +314,7 @@ def client_hello() -> bytes:
 
 
 def ended(client: socket.socket) -> bool:
-    """Whether the daemon ends a connection, in whatever way, and with nothing but an alert."""
+    """Whether the daemon ends a connection, and sends at most an alert."""
     received = b""
     try:
         while piece := client.recv(4096):
@@ -323,11 +326,11 @@ def ended(client: socket.socket) -> bool:
 
 @pytest.mark.long
 @pytest.mark.skipif(shutil.which("testssl") is None, reason="testssl.sh is not installed")
-def test_testssl_finds_nothing_in_the_defaults(
+def test_testssl_has_no_findings_with_the_defaults(
     start: Callable[[str], Daemon], tmp_path: Path
 ) -> None:
-    """Takes a minute. Its findings about certificates are that they are self-signed; WARN means
-    that it has no result, such as when it closes before it receives a ticket."""
+    """Except that the certificates are self-signed. WARN is no result, for example if testssl.sh
+    closes before it receives a ticket."""
     daemon = several(start, tmp_path)
     report = tmp_path / "report.json"
     subprocess.run(
@@ -343,7 +346,7 @@ def test_testssl_finds_nothing_in_the_defaults(
         check=False,
     )
     found = json.loads(report.read_text())
-    assert len(found) > 50, "it has looked"
+    assert len(found) > 50, "testssl.sh has run"
     worse = [
         each
         for each in found

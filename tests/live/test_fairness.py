@@ -1,6 +1,6 @@
-"""No load within the default limits makes others wait: an echo beside each of them.
+"""Latency of an echo beside each load that the default limits allow.
 
-The wait is the CPU time that the daemon takes until it answers the echo, and no wall-clock time.
+The latency is the CPU time that the daemon uses until it answers, and not wall-clock time.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux"),
 ]
 
-#: Seconds: "nobody waits more than 50 ms".
+#: Seconds: docs/explanation/attacks.rst, "waits less than 50 ms of the daemon's CPU time".
 BOUND = 0.05
 
-#: Seconds: 5,000 echo requests in one instant take nearly 50 ms of work, and are served in order.
+#: Seconds: 5,000 simultaneous echo requests take nearly 50 ms of work, and are served in order.
 _ALL_ASK = 0.1
 
-#: Bytes: "5,000 WHO * together keep memory under 100 MB above idle".
+#: Bytes above idle, with 5,000 simultaneous ``WHO *``.
 MEMORY = 100e6
 
 
@@ -42,7 +42,7 @@ def far() -> Iterator[Path]:
         yield Path(directory) / "far"
 
 
-#: Clients of the loads in one room: 5,000 joins take a minute. The benchmarks have 5,000.
+#: Clients of the loads in one room: 5,000 joins take a minute; the benchmarks use 5,000.
 _IN_A_ROOM = 1500
 
 
@@ -54,11 +54,11 @@ def _sized(load: Load) -> Load:
 @pytest.mark.parametrize(
     "load", [_sized(load) for load in LOADS], ids=[load.name for load in LOADS]
 )
-def test_an_echo_beside_a_load(
+def test_echo_beside_a_load_is_answered_within_50_ms(
     start: Callable[[str], Daemon], load: Load, far: Path, localhost: certificates.Made
 ) -> None:
-    """ "No load within the default limits stalls anybody by more than 50 ms". What other processes
-    do to the prober only makes the wait longer, so the shortest of three counts."""
+    """docs/explanation/attacks.rst. Other processes can only delay the prober, so the shortest of
+    three results counts."""
     raise_files()
     text = config(lambda _: 0, localhost.certificate_file, localhost.key_file, far)
     daemon = start(f"[tcpd]\nserver_name = test.example\ndrain = 1s\n{text}")
@@ -72,7 +72,7 @@ def test_an_echo_beside_a_load(
         bound = _ALL_ASK if load.name == "wait-ask" else BOUND
         while len(found) < 3 and (not found or found[-1] > bound):
             result = measure(load, ports, daemon.process.pid)
-            assert result["count"] > 1, "the load was over before anything was measured"
+            assert result["count"] > 1, "the load ended before the first measurement"
             assert result["more"] < MEMORY or not load.name.startswith("wait-irc-who")
             found.append(result["longest"])
     finally:

@@ -1,4 +1,4 @@
-"""The real daemon where memory is out: by injection, and by a limit of the kernel's."""
+"""The daemon out of memory: by injected failures, and by RLIMIT_AS."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ key = localhost-key.pem
     for kind in ("echo", "line", "chat", "irc", "chargen")
 )
 
-#: There is no memory to read into while one file is there, and none to hold in reserve while
-#: another is.
-POOR = """
+#: Code that the daemon runs first: reads fail while one file exists, and the allocation of the
+#: reserve while another does.
+FAILURES = """
 import os
 import mmap as mmap_module
 from tcpd.net import transport
@@ -50,22 +50,22 @@ begun = transport.SocketConnection.__init__
 def begin(self, *arguments):
     begun(self, *arguments)
     receive = self._receive
-    def poor(size):
-        if os.path.exists("poor"):
+    def fail(size):
+        if os.path.exists("no-memory"):
             raise MemoryError("none left")
         return receive(size)
-    self._receive = poor
+    self._receive = fail
 
-class Poor:
+class FailingMmap:
     MAP_PRIVATE, MAP_ANONYMOUS = mmap_module.MAP_PRIVATE, mmap_module.MAP_ANONYMOUS
     @staticmethod
     def mmap(*arguments):
-        if os.path.exists("very-poor"):
+        if os.path.exists("no-reserve"):
             raise OSError(12, "Cannot allocate memory")
         return mmap_module.mmap(*arguments)
 
 transport.SocketConnection.__init__ = begin
-memory.mmap = Poor
+memory.mmap = FailingMmap
 memory.PATIENCE = 0.5
 memory.RETRY = 0.1
 """
@@ -74,7 +74,7 @@ memory.RETRY = 0.1
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
     certificates.make(tmp_path, "localhost")
-    (tmp_path / "sitecustomize.py").write_text(POOR)
+    (tmp_path / "sitecustomize.py").write_text(FAILURES)
     path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
     made = Daemon(tmp_path, CONFIG, variables={"PYTHONPATH": path})
     try:
@@ -87,61 +87,61 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
         made.process.stdout.close()
 
 
-def reset(client: socket.socket) -> bool:
-    """Whether a connection ends, one way or the other."""
+def is_ended(client: socket.socket) -> bool:
+    """Whether the server closes or resets a connection."""
     try:
         return client.recv(100) == b""
     except ConnectionResetError:
         return True
 
 
-def says_it_back(client: socket.socket) -> bool:
+def echoes(client: socket.socket) -> bool:
     client.sendall(b"still here\n")
     return receive_until(client, b"still here\n") == b"still here\n"
 
 
 def cpu(daemon: Daemon) -> float:
-    """Seconds of processor time that a daemon has used."""
+    """CPU time of a daemon in seconds."""
     stat = Path(f"/proc/{daemon.process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def test_who_there_is_no_memory_for_is_closed_and_nobody_else(daemon: Daemon) -> None:
-    """ "One connection's failure costs that connection": it is not tried again and again."""
-    poor = daemon.directory / "poor"
+def test_failed_allocation_closes_only_that_connection(daemon: Daemon) -> None:
+    """docs/explanation/attacks.rst: "only the connection that fails is closed" """
+    no_memory = daemon.directory / "no-memory"
     with daemon.connect("echo") as bystander:
-        assert says_it_back(bystander)
-        poor.touch()
+        assert echoes(bystander)
+        no_memory.touch()
         for _ in range(100):
             with daemon.connect("echo") as client:
                 client.sendall(b"hi")
-                assert reset(client)
-        poor.unlink()
-        assert says_it_back(bystander)
+                assert is_ended(client)
+        no_memory.unlink()
+        assert echoes(bystander)
         with daemon.connect("echo") as client:
-            assert says_it_back(client)
+            assert echoes(client)
     (line,) = daemon.wait_for(lambda line: "memory is available again" in line)
     failures = re.search(r"after (\d+) failures", line)
     assert failures
     log = "\n".join(daemon.log)
     assert log.count("memory is available again") == 1
-    # a line each 10 seconds at most
+    # at most one line in 10 seconds
     assert log.count("out of memory: ") == log.count("Traceback") < int(failures[1])
     daemon.process.send_signal(signal.SIGTERM)
     assert daemon.process.wait(PATIENCE) == -signal.SIGTERM
 
 
-def test_memory_that_is_really_out_ends_the_process(daemon: Daemon) -> None:
-    """ "The process ends with a sentence and a status, so that its supervisor restarts it." """
-    (daemon.directory / "poor").touch()
-    (daemon.directory / "very-poor").touch()
+def test_process_ends_when_allocations_continue_to_fail(daemon: Daemon) -> None:
+    """docs/explanation/attacks.rst: "the process ends with a message and status 1" """
+    (daemon.directory / "no-memory").touch()
+    (daemon.directory / "no-reserve").touch()
     deadline = time.monotonic() + PATIENCE
     while daemon.process.poll() is None:
         assert time.monotonic() < deadline
-        # it may end while a client connects, and when the client has
+        # the process may end before the client connects, or after
         with contextlib.suppress(ConnectionError), daemon.connect("echo") as client:
             client.sendall(b"hi")
-            assert reset(client)
+            assert is_ended(client)
     assert daemon.process.wait(PATIENCE) == 1
     daemon.wait_for(lambda line: "the process exits with status 1" in line)
     daemon.wait_for(lambda line: line.startswith("tcpd: out of memory: "))
@@ -149,10 +149,11 @@ def test_memory_that_is_really_out_ends_the_process(daemon: Daemon) -> None:
 
 @pytest.mark.parametrize("room", [2, 6, 12])
 @pytest.mark.parametrize("reactor", [REACTOR, ["--reactor=epoll"]], ids=["", "epoll"])
-def test_a_limit_of_memory_wedges_nothing(tmp_path: Path, reactor: list[str], room: int) -> None:
-    """RLIMIT_AS a few megabytes above the daemon's use, and clients that need more: it serves those
-    that it has memory for, or it exits; signals are handled. (C libraries may
-    crash, which is an exit, too.)"""
+def test_daemon_at_its_memory_limit_serves_or_exits(
+    tmp_path: Path, reactor: list[str], room: int
+) -> None:
+    """RLIMIT_AS is a few megabytes above the daemon's use, and clients need more. It handles
+    signals. A crash in a C library is an exit, too."""
     certificates.make(tmp_path, "localhost")
     daemon = Daemon(tmp_path, CONFIG, reactor=reactor)
     process = daemon.process
@@ -190,13 +191,13 @@ def test_a_limit_of_memory_wedges_nothing(tmp_path: Path, reactor: list[str], ro
 
 
 def served_or_gone(daemon: Daemon) -> bool:
-    """Whether a daemon serves somebody, or has ended, within the time that it has for that."""
+    """Whether a daemon serves a client, or has ended, before a timeout."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and daemon.process.poll() is None:
         try:
             with daemon.connect("echo") as client:
                 client.settimeout(5)
-                if says_it_back(client):
+                if echoes(client):
                     return True
         except (OSError, AssertionError):
             pass
