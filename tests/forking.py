@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import io
 import json
 import os
+import pkgutil
 import random
 import select
 import signal
@@ -212,14 +214,17 @@ def run(
 def _load() -> None:
     """Import the modules of both programs, except for the reactor."""
     gc.disable()
+    import twisted.internet.posixbase
+    import twisted.scripts._twistd_unix
+    import twisted.scripts.twistd  # noqa: F401
     from twisted.application.service import IServiceMaker
     from twisted.plugin import getPlugins
-    from twisted.python.reflect import namedAny
 
-    from tcpd.daemon.registry import BUILT_IN
+    import tcpd
 
-    for where in BUILT_IN.values():
-        namedAny(where)
+    for module in pkgutil.walk_packages(tcpd.__path__, "tcpd."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
     for maker in getPlugins(IServiceMaker):
         str(maker.tapname)
     assert "twisted.internet.reactor" not in sys.modules
