@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import amounts
 import certificates
 import pytest
 from running import Daemon
@@ -42,13 +43,13 @@ def far() -> Iterator[Path]:
         yield Path(directory) / "far"
 
 
-#: Clients of the loads in one room: 5,000 joins take a minute; the benchmarks use 5,000.
-_IN_A_ROOM = 1500
+#: Loads of 5,000 clients that take a minute or more: TCPD_TEST_SOAK scales them.
+_SLOW = ("wait-irc-leave", "wait-irc-quit", "wait-irc-rename", "wait-irc-who-5000")
 
 
 def _sized(load: Load) -> Load:
-    joins = load.name in ("wait-irc-leave", "wait-irc-quit", "wait-irc-rename")
-    return replace(load, clients=_IN_A_ROOM) if joins else load
+    clients = max(1500, amounts.soak(load.clients))
+    return replace(load, clients=clients) if load.name in _SLOW else load
 
 
 @pytest.mark.parametrize(
