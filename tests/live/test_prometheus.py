@@ -50,10 +50,13 @@ class Prometheus:
             text=True,
         )
         assert self._process.stderr is not None
-        for line in self._process.stderr:
+        self._url = ""
+        ready = False
+        for line in self._process.stderr:  # the two lines come in either order
             if found := re.search(r'"Listening on" address=(\S+)', line):
                 self._url = f"http://{found[1]}/api/v1"
-            if "Server is ready" in line:
+            ready = ready or "Server is ready" in line
+            if ready and self._url:
                 break
         else:
             raise AssertionError("Prometheus does not start")
