@@ -258,8 +258,8 @@ class IRereading(IReconfigurable):
 class IWebSocketFactory(Interface):
     """A factory whose protocols exchange lines, over WebSocket too.
 
-    The protocols do not change for it: on a listener with the word ``websocket`` their transport
-    delivers each message as a line, and sends each line that they write as a message.
+    The protocols are the same as over TCP. On a listener with the word ``websocket`` their
+    transport delivers each message as a line, and sends each written line as a message.
     """
 
     websocket = Attribute(

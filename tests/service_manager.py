@@ -35,7 +35,7 @@ class ServiceManager:
         return variables
 
     def is_silent_for(self, seconds: float) -> bool:
-        """Discard what has arrived; return whether nothing arrives for so many seconds."""
+        """Discard what has arrived; return whether nothing arrives within the given seconds."""
         self.socket.setblocking(False)
         try:
             while True:

@@ -33,7 +33,7 @@ def reset(connection: socket.socket) -> None:
 def fill(connection: socket.socket, data: bytes = bytes(1 << 16), most: int = 256 << 20) -> int:
     """Send ``data`` repeatedly until the socket buffer is full for 0.5 s, or a reset.
 
-    :param most: stop after so many bytes.
+    :param most: stop after this number of bytes.
     :return: the number of bytes sent.
     """
     connection.setblocking(False)

@@ -1,8 +1,8 @@
 """The reply to one request of a client, open until the request is complete.
 
-A request is complete when its command has returned, all its events are applied or refused, and its
-asynchronous operations have finished, such as a password check or a history query. Until then the
-client's next line is not processed, so that nothing overtakes the reply.
+A request is complete when its command has returned, its events are applied or refused, and its
+asynchronous operations, such as a password check, have finished. Until then the client's next line
+is not processed, so that nothing overtakes the reply.
 
 With the local event log, events are applied within the command's call.
 """

@@ -1,9 +1,9 @@
 """The state of chat: people, rooms, memberships, modes, bans and topics.
 
 :meth:`ChatState.apply` is its only mutation. It is pure and deterministic: no clock, no randomness,
-no I/O, no clients. It checks again whatever depends on the order of events: whether a nickname is
-still free, a person still a member or an operator, a room still below its limit. So all nodes that
-apply the same events in the same order have the same state, and refuse the same events.
+no I/O, no clients. It repeats all checks that depend on the order of events, such as whether a
+nickname is free, a person is a member or an operator, or a room is full. All nodes that apply the
+same events in the same order therefore have the same state, and refuse the same events.
 """
 
 from __future__ import annotations

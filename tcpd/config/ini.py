@@ -93,9 +93,9 @@ def _unreadable(line: str) -> str:
 class _Parser:
     """Parses the lines of one file, and collects the errors.
 
-    The syntax is configparser's, with ``=`` as the only delimiter: a line that starts with ``#`` or
-    ``;`` is a comment, and lines that are indented deeper than a key continue its value. Text after
-    a header, which configparser ignores, is an error.
+    The syntax is that of configparser, with ``=`` as the only delimiter. A line that starts with
+    ``#`` or ``;`` is a comment. Lines that are indented deeper than a key continue its value. Text
+    after a header, which configparser ignores, is an error.
     """
 
     def __init__(self, name: str) -> None:

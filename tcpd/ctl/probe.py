@@ -268,8 +268,9 @@ class _Wire:
 
 
 def _expected(name: str) -> tuple[str, bool]:
-    """The name that a certificate must have: A-labels without a dot at the end (RFC 6066 section 3,
-    RFC 9525 section 6.3) or an address, and whether it is an address.
+    """Return the name that a certificate must have, and whether it is an address.
+
+    A name consists of A-labels, without a trailing dot (RFC 6066 section 3, RFC 9525 section 6.3).
 
     :raise ProbeFailed: for a name that no certificate can be for.
     """

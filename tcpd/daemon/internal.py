@@ -1,11 +1,11 @@
 """The daemon's own services, for its operators; no ``[service:...]`` declares them.
 
 Each is described by an :class:`Internal`. :func:`with_internals` adds them to the services of the
-settings, so they are treated like all services: their ports open before privileges are dropped,
-their connections have a connection layer and counters, and a reload compares them, opens and closes
-their ports, and changes their policy and options, atomically.
+settings, so they are treated like all services. Their ports open before privileges are dropped.
+Their connections have a connection layer and counters. A reload opens and closes their ports and
+changes their policy and options atomically.
 
-They differ in this:
+Differences from other services:
 
 - No ``[service:...]`` may have one of their names (:data:`tcpd.config.build.RESERVED`), and the
   directory for clients does not list them.

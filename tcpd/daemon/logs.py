@@ -1,7 +1,7 @@
 """The destination of the log, by ``[tcpd] log`` and twistd's options.
 
-twistd opens the log after it has made the service and before it forks, and logs with a component of
-the application if there is one: :meth:`Logs.install` puts it there. ``--logger`` overrides that.
+twistd opens the log after it has made the service and before it forks. It uses the log observer of
+the application, which :meth:`Logs.install` sets. ``--logger`` overrides it.
 The other options of twistd keep their meaning: ``--logfile`` (``twistd.log`` for a daemon, standard
 output with ``-n``), its rotation by size and on SIGUSR1, and ``--syslog``.
 """

@@ -1,23 +1,22 @@
 """Flow control of a line protocol: when to work, and when to read from the client.
 
-The connection reads while no reason to stop holds. Each reason is a bit of one number, so that the
-end of one does not undo another:
+The connection reads unless there is a reason to stop. Each reason is a bit of one number, so that
+the end of one does not undo another:
 
 =========  ==============================================  =====================================
-reason     it begins                                       it ends
+reason     begins when                                     ends when
 =========  ==============================================  =====================================
 FULL       the transport calls ``pauseProducing``          the transport calls
                                                            ``resumeProducing``
 WAITING    a request is open: :meth:`LinePump.wait`        it completes: :meth:`LinePump.proceed`
-RESTING    work is left that may be done later only: the   then
-           rate allows no more now, or others must be
-           written to first
-QUEUED     input is left, and others have their turn       the work queue runs this connection
+RESTING    the remaining work must wait: for the rate      the delay has passed
+           limit, or for output to other clients
+QUEUED     input is left, and other clients run first      the work queue runs this connection
 OVER       the conversation has ended                      never
 =========  ==============================================  =====================================
 
-While one of them holds, no work is done for the client. Input received by then waits: at most what
-the transport reads at once.
+While there is a reason, no work is done for the client. Input that is already received waits: at
+most one read of the transport.
 """
 
 from __future__ import annotations

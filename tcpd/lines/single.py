@@ -1,7 +1,7 @@
 """A line protocol that processes one line at a time, with a rate limit.
 
-Besides the reasons of :mod:`tcpd.lines.pump`, a line waits while the outbox is full, a long reply
-is unfinished, a request is open, or the conversation is not :class:`Ready` for it.
+A line waits for the reasons of :mod:`tcpd.lines.pump`. It also waits while the outbox is full, a
+long reply is unfinished, a request is open, or the conversation is not :class:`Ready` for it.
 """
 
 from __future__ import annotations

@@ -30,8 +30,8 @@ class LocalEnd(Protocol):
 def is_own(connection: LocalEnd, host: str) -> bool:
     """Whether a host is this daemon.
 
-    It is if it is ``server_name``, a name or address in a certificate of the listener, the address
-    that the client connected to, or ``localhost`` when that address is loopback.
+    Own names are ``server_name``, the names and addresses in certificates of the listener, and the
+    address that the client connected to; ``localhost`` too if that address is loopback.
 
     :param host: as in a URL without the port: a name, an IPv4 address, or an IPv6 address in
         brackets.

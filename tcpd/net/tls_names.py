@@ -1,7 +1,7 @@
 """Selection of certificates by SNI. Sans-IO.
 
-Names are compared as clients do (RFC 9525 section 6.3): they are ASCII (A-labels) and compared
-without case, and a wildcard is the whole leftmost label and matches one label.
+Names are compared as clients do (RFC 9525 section 6.3): as ASCII (A-labels), ignoring case. A
+wildcard is the whole leftmost label and matches one label.
 """
 
 from __future__ import annotations

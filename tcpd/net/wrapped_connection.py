@@ -1,8 +1,9 @@
 """A connection on a Twisted transport, for endpoints (docs/decisions/0004).
 
 A WrappedConnection is the protocol of the transport below, and the transport of the protocol or
-stage above. It counts bytes, resets the idle time and bounds the buffered output, all in one
-object: each additional Python frame for a message costs about as much as a small system call.
+stage above. It counts bytes, resets the idle time and bounds the buffered output. One object
+does all of this, because each additional Python frame per message costs as much as a small system
+call.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """How a service's programs are started; all settings are checked before the first client.
 
-Between fork and exec the child of :class:`subprocess.Popen` runs only C code: it sets session,
-user, groups and directory, closes all descriptors but the first three, and reports errors to the
+Between fork and exec the child of :class:`subprocess.Popen` runs only C code. It sets session,
+user, groups and directory, closes all descriptors except the first three, and reports errors to the
 parent. Python code (``preexec_fn``) could deadlock on a lock that another thread held at the fork.
-So util-linux's prlimit(1) sets the limits and then executes the program. Limits set from outside
-would apply only after the program has started.
+Therefore prlimit(1) of util-linux sets the limits and then executes the program. Limits set by the
+parent would apply only after the program has started.
 """
 
 from __future__ import annotations

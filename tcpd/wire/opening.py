@@ -1,9 +1,9 @@
 """Detects HTTP and TLS in the first bytes of a connection, to prevent cross-protocol attacks.
 
-A web page can make its visitors' browsers send an HTTP request to any address and port, with lines
-of the page's choice in its body, and with any method by DNS rebinding. The first bytes are those of
-HTTP (RFC 9112 section 3, RFC 9113 section 3.4) or of a TLS handshake (RFC 8446 section 5.1), whose
-session ticket may contain lines. So line protocols check them before they run any line.
+A web page can make its visitors' browsers send an HTTP request to any address and port. The page
+chooses the lines of the body and, by DNS rebinding, the method. The first bytes are those of HTTP
+(RFC 9112 section 3, RFC 9113 section 3.4) or of a TLS handshake (RFC 8446 section 5.1), whose
+session ticket may contain lines. Line protocols therefore check them before they execute a line.
 """
 
 from __future__ import annotations

@@ -353,7 +353,7 @@ def test_ban_by_address(banned: str | None, other: str | None, kept_out: bool) -
         assert chat.hub.join(eve, "#tea") is None
 
 
-def test_ban_of_somebody_absent_is_by_nickname() -> None:
+def test_ban_of_an_absent_person_is_by_nickname() -> None:
     chat = Chat()
     ann = chat.enter("ann", "#tea")
     assert chat.hub.ban(ann, "#tea", "bob") is None

@@ -191,7 +191,7 @@ def test_invite_of_an_away_user() -> None:
 
 
 def test_invite_without_parameters_lists_invitations() -> None:
-    """RPL_INVITELIST 336 and RPL_ENDOFINVITELIST 337, for channels that one is invited to."""
+    """RPL_INVITELIST 336 and RPL_ENDOFINVITELIST 337, for channels with an invitation."""
     chat = IrcChat()
     ann = chat.irc_client("ann", joined="#a,#b,#c")
     bob = chat.irc_client("bob")

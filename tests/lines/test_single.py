@@ -201,7 +201,7 @@ def clock() -> WorkClock:
     return WorkClock()
 
 
-def test_lines_are_taken_in_one_run(clock: WorkClock) -> None:
+def test_lines_are_processed_in_one_batch(clock: WorkClock) -> None:
     pump = Pump(clock)
     pump.dataReceived(b"a\r\nb\nc")
     assert pump.talk.lines == [b"a", b"b"]

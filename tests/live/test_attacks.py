@@ -90,7 +90,7 @@ def none_open(daemon: Daemon, service: str) -> None:
 
 
 def no_more_descriptors(daemon: Daemon, than: int) -> bool:
-    """Wait until a daemon has at most so many descriptors; return whether it does."""
+    """Wait until a daemon has at most the given number of descriptors; return whether it does."""
     deadline = time.monotonic() + PATIENCE
     while descriptors(daemon) > than and time.monotonic() < deadline:
         daemon.counts("control")
@@ -195,7 +195,7 @@ def test_memory_of_aborted_handshakes_is_returned(start: Callable[[str], Daemon]
     first = hello()
 
     def crowd(size: int) -> int:
-        """Return the daemon's memory while so many clients stop after their ClientHello."""
+        """Return the daemon's memory while ``size`` clients stop after their ClientHello."""
         with contextlib.ExitStack() as clients:
             for _ in range(size):
                 client = clients.enter_context(daemon.connect("line", "tls=main"))

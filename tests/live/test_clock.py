@@ -62,7 +62,7 @@ class WallClock:
             self._step = mmap.mmap(file.fileno(), 8)
 
     def set(self, step: float) -> None:
-        """Set the clock so many seconds ahead."""
+        """Set the clock ahead by the given seconds."""
         self._step[:] = struct.pack("d", step)
 
     def close(self) -> None:

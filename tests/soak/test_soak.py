@@ -221,7 +221,7 @@ class Soak:
         self._udp.setblocking(False)
 
     def run(self, count: int) -> None:
-        """Send so many inputs, and wait until all connections have ended."""
+        """Send the given number of inputs, and wait until all connections have ended."""
         until = self.counts.total() + count
         checked = 0
         for ended in drive(self._conversations(until), AT_ONCE):

@@ -1,8 +1,8 @@
 """Renders events as lines for a terminal.
 
-All text goes through :func:`encode_lines`, which removes terminal control sequences. Text of a peer
-never begins a line: the room's name or ``[private]`` precedes it, so that no peer can imitate the
-server, whose lines begin with ``*``, ``!`` or two spaces.
+All text goes through :func:`encode_lines`, which removes terminal control sequences. Lines of the
+server begin with ``*``, ``!`` or two spaces. Text of a peer follows the room's name or
+``[private]``, so that no peer can imitate the server.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Two samples become rates per second.
+"""Rates per second, computed from two samples.
 
-A rate is unknown (``None``), never negative or estimated, without a value to compare with: at the
-first sample, after a restart of the daemon, for a service or a connection that the previous sample
-lacks, and for a counter that went back.
+A rate is never negative or estimated. It is unknown (``None``) without a value to compare with: at
+the first sample, after a restart of the daemon, and for a service or a connection that the previous
+sample does not contain. It is also unknown if a counter decreased.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
 The mode is 0660, so the kernel lets only root, the owner and the group connect. This check is a
 second line of defence, in case the mode was loosened (``chmod``, an access list, a directory that
 was moved). The kernel also stores the user and the primary group of a peer when it connects, and
-since Linux 4.13 all groups of the process. The check uses these groups and not the user database:
-the mode of the file was checked against them, and a look-up in the database may block on a
-directory server. The database is used only where the kernel does not have the groups.
+since Linux 4.13 all groups of the process. The check uses these groups, as the kernel did
+for the mode of the file. A look-up in the user database may block on a directory server, so the
+database is used only if the kernel does not provide the groups.
 """
 
 from __future__ import annotations

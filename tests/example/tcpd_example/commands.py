@@ -18,7 +18,7 @@ def roll(request: Request) -> str:
     return str(1 + secrets.randbelow(int(sides)))
 
 
-@command("NAP", "seconds", help="Does nothing for so many seconds.", at_least=1, at_most=1)
+@command("NAP", "seconds", help="Does nothing for the given seconds.", at_least=1, at_most=1)
 async def nap(request: Request) -> str:
     """A coroutine may await Deferreds; meanwhile the client's next requests wait."""
     try:
