@@ -91,7 +91,7 @@ class Outcome(Struct, gc=False):
 
 
 class ChatState:
-    """See the head of this module. Everybody may read it; only :meth:`apply` changes it.
+    """See the head of this module. All modules may read it; only :meth:`apply` changes it.
 
     :param lobby: the name of the configured room; empty for none.
     :param lobby_topic: its topic; empty for none.

@@ -1,8 +1,8 @@
 """The base class of connections: timers, the stages, the protocol, and the end of a connection.
 
 There are two subclasses, which move the bytes. :class:`~tcpd.net.transport.SocketConnection` is a
-transport on a socket. :class:`~tcpd.net.wrapped_connection.WrappedConnection` wraps a transport of
-Twisted's.
+transport on a socket. :class:`~tcpd.net.wrapped_connection.WrappedConnection` wraps a Twisted
+transport.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def when_acknowledged(clock: IReactorTime, sock: Any, call: Callable[[], None]) 
 
     The kernel has no event for this, so a timer polls the send queue. The caller bounds the wait.
 
-    :param clock: for timers.
+    :param clock: schedules timers.
     :param sock: a connected socket.
     :param call: may be called at once.
     """
@@ -72,7 +72,7 @@ def reset_when_acknowledged(transport: Any, clock: IReactorTime) -> None:
     """Reset a connection of Twisted once all data written to it is acknowledged.
 
     :param transport: a transport without a producer. A transport without a socket is reset at once.
-    :param clock: for timers.
+    :param clock: schedules timers.
     """
     if not isinstance(transport, Connection) or not transport.connected:
         transport.abortConnection()

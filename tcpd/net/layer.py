@@ -80,7 +80,7 @@ class ConnectionLayer:
     :param connection_count: the count of the whole daemon.
     :param bans: the bans of the whole daemon; ``None`` for none.
     :param counters: the counters of the service.
-    :param clock: for timers.
+    :param clock: schedules timers.
     :param ids: numbers the connections of the whole daemon.
     :param protocol: the name of the service's kind, or ``None``.
     :param server_name: ``[tcpd] server_name``.

@@ -46,7 +46,7 @@ class WebSocketLayer(StackedTransport):
     :param connection: the connection at the bottom of the pipeline.
     :param below: the next transport below: the connection, or its TLS.
     :param options: the options of the service.
-    :param clock: for timers.
+    :param clock: schedules timers.
     :param counted: the counters of the service's events, by name.
     :param done: called once the handshake is complete, with whether input follows.
     """

@@ -168,8 +168,8 @@ class _Pages(Resource):
 class OperatorSite(Site):
     """The factory of the site's connections.
 
-    :param pages: by path.
-    :param clock: for timeouts.
+    :param pages: the pages, by path.
+    :param clock: schedules the timeouts.
     """
 
     noisy = False

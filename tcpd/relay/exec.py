@@ -207,7 +207,7 @@ class ExecFactory(ServerFactory):
     :param context: see :class:`tcpd.interfaces.IContext`.
     :raise SettingError: for a program, a user or a limit that cannot be used.
 
-    :ivar clock: for timers.
+    :ivar clock: schedules timers.
     :ivar programs: running programs with their peers, also those whose connection is lost.
     """
 

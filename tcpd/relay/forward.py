@@ -29,7 +29,7 @@ class ForwardFactory(ServerFactory):
 
     :ivar lookups: resolves the far side's name.
     :ivar route: the route of new connections.
-    :ivar clock: for timers.
+    :ivar clock: schedules timers.
     """
 
     _log = Logger()

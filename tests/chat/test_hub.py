@@ -338,8 +338,8 @@ def test_ban_by_nickname() -> None:
     ],
 )
 def test_ban_by_address(banned: str | None, other: str | None, kept_out: bool) -> None:
-    """docs/reference/chat.rst, Kicks and bans: a ban of somebody present is also on the address,
-    for IPv6 on its /64, unless the address is a loopback one."""
+    """docs/reference/chat.rst, Kicks and bans: a ban of a person who is present covers the address,
+    for IPv6 its /64, unless it is a loopback address."""
     chat = Chat()
     ann = chat.enter("ann", "#tea")
     chat.enter("bob", "#tea", address=banned)

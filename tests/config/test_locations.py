@@ -148,7 +148,7 @@ def test_usable_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(locations, "TEMPORARY", str(tmp_path))
     assert is_usable(str(tmp_path / "tcpd-7"), uid + 1)
     (tmp_path / "tcpd-7").mkdir()
-    assert not is_usable(str(tmp_path / "tcpd-7"), uid + 1), "somebody else was first"
+    assert not is_usable(str(tmp_path / "tcpd-7"), uid + 1), "another user created it first"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="root alone can become another user")

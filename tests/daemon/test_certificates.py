@@ -87,7 +87,7 @@ def test_new_certificate_is_loaded_once_its_files_are_stable(
     harness.start()
     new = certificates.make(tmp_path, "localhost")
     harness.look()
-    assert harness.shown == harness.made.certificate, "somebody may still be writing"
+    assert harness.shown == harness.made.certificate, "the file may be incomplete"
     harness.look()
     assert harness.shown == new.certificate
     assert ids(events) == ["tls.renewed"]

@@ -84,6 +84,13 @@ WORDS = (
     Word("goes on", 0, 1, 1),
     Word("hold(?:s|ing)? up|held up", 0, 0, 1),
     Word("lest", 0, 0, 0),
+    Word("somebody", 0, 0, 1),
+    Word("all of it or nothing", 0, 0, 0),
+    Word("those who", 0, 0, 0),
+    Word("so many", 0, 0, 0),
+    Word("the other way", 0, 0, 0),
+    Word("in any case", 0, 0, 0),
+    Word("as a rule", 0, 0, 0),
 )
 
 _CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
