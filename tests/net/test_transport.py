@@ -227,7 +227,7 @@ def test_partial_sends_keep_the_order(pieces: list[bytes], rooms: list[int]) -> 
         harness.sock.room = next(room)
         taken += harness.client.empty()
     assert taken == b"".join(pieces)
-    assert harness.connection._pending == 0
+    assert harness.connection.pending == 0
 
 
 def test_mutable_buffer_is_copied() -> None:
