@@ -18,6 +18,7 @@ from tcpd.eventlog.log import EventLog
 from tcpd.net.turns import TurnScheduler
 from tcpd.ops.counters import ChatCounters
 from tcpd.policy.workqueue import WorkQueue
+from tcpd.store.history import HistoryStore
 from tcpd.store.memory import HistoryLimits, MemoryHistory
 
 _log = Logger()
@@ -35,6 +36,8 @@ class ChatService(Service):
     :param work: the daemon's queue of work, which runs departures; ``None`` runs them
         at once.
     :param log: orders the events; by default the log of a single node.
+    :param history: stores the messages of rooms; by default in memory, with the bounds of
+        ``[chat]``.
 
     :ivar hub: rooms and people.
     :ivar history: recent messages.
@@ -51,9 +54,12 @@ class ChatService(Service):
         clock: IReactorTime,
         log: EventLog | None = None,
         work: WorkQueue | None = None,
+        history: HistoryStore | None = None,
     ) -> None:
         self.counters = ChatCounters()
-        self.history = MemoryHistory(_limits(settings), self.counters.forgotten)
+        if history is None:
+            history = MemoryHistory(_limits(settings), self.counters.forgotten)
+        self.history = history
         self.log = LocalLog() if log is None else log
         self._departures: Departures | None = None
         if work is not None:
@@ -75,7 +81,8 @@ class ChatService(Service):
     def reconfigure(self, settings: ChatSettings) -> None:
         """Apply new bounds. They hold for what comes after."""
         self.hub.settings = settings
-        self.history.limits = _limits(settings)
+        if isinstance(self.history, MemoryHistory):
+            self.history.limits = _limits(settings)
 
     def startService(self) -> None:
         super().startService()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorThreads
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -32,6 +33,32 @@ from tcpd.policy.reasons import End, Refusal
 from tcpd.policy.workqueue import WorkQueue
 from tcpd.store.history import HistoryStore, Selector
 from tcpd.store.memory import HistoryLimits, MemoryHistory
+
+T = TypeVar("T")
+
+
+class LateHistory(MemoryHistory):
+    """A history that answers later, as one on a disk does.
+
+    :ivar delay: in seconds.
+    """
+
+    delay = 0.01
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(HistoryLimits(100, 1 << 20, 1 << 20), {"room": 0, "all": 0})
+        self._clock = clock
+
+    def page(self, room: str, selector: Selector) -> Deferred[Sequence[RoomMessage]]:
+        return self._later(super().page(room, selector))
+
+    def find(self, room: str, msgid: str) -> Deferred[RoomMessage | None]:
+        return self._later(super().find(room, msgid))
+
+    def _later(self, found: Deferred[T]) -> Deferred[T]:
+        answer: Deferred[T] = Deferred()
+        self._clock.callLater(self.delay, found.chainDeferred, answer)
+        return answer
 
 
 class RecordingFormat:

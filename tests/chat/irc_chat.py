@@ -20,6 +20,7 @@ from tcpd.eventlog.log import EventLog
 from tcpd.events.chat import Mode
 from tcpd.policy.checks import Checks
 from tcpd.policy.passwords import PasswordHash
+from tcpd.store.history import HistoryStore
 
 SERVER = ":chat.example.net"
 ANN = ":ann!~ann@localhost"
@@ -119,9 +120,10 @@ class IrcChat(TextChat):
         bounds: dict[str, Any] | None = None,
         clock: Clock | None = None,
         log: EventLog | None = None,
+        history: HistoryStore | None = None,
         **irc: Any,
     ) -> None:
-        super().__init__(bounds=bounds, clock=clock, log=log)
+        super().__init__(bounds=bounds, clock=clock, log=log, history=history)
         for key in ("rate", "join_rate", "nick_rate"):
             irc.setdefault(key, None)
         irc.setdefault("websocket_ping", 0.0)

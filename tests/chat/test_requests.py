@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from chat.doubles import Chat, RecordingClient
+from chat.doubles import Chat, LateHistory, RecordingClient
 from chat.event_logs import HeldLog
-from chat.irc_chat import IrcChat, IrcTestClient, command
+from chat.irc_chat import IrcChat, IrcTestClient, command, tags
 from chat.transports import over_tcp
 from twisted.internet.defer import fail
+from twisted.internet.task import Clock
 
 from tcpd.chat.irc.dispatch import IrcConversation
 from tcpd.chat.people import Profile
@@ -135,6 +136,51 @@ def test_failed_history_lookup_is_answered_once(
     assert not asking.reply.is_complete, "the command has not returned yet"
     asking.reply.end()
     assert asking.reply.is_complete
+
+
+def chat_with_late_history() -> IrcChat:
+    clock = Clock()
+    return IrcChat(clock=clock, history=LateHistory(clock), bounds={"history_shown": 10})
+
+
+def answer(chat: IrcChat) -> None:
+    """Run turns until the history has answered."""
+    chat.clock.advance(LateHistory.delay)
+    chat.settle()
+
+
+def test_no_line_overtakes_a_page_of_the_history() -> None:
+    """docs/explanation/structure.rst: "A request is complete before the next line is taken." """
+    chat = chat_with_late_history()
+    bob = chat.text_client("bob")
+    answer(chat)
+    bob.type("hello")
+    ann = chat.text_client("ann")
+    assert "  Said before in #lobby (times are UTC):" not in ann.screen()
+    answer(chat)
+    assert "  Said before in #lobby (times are UTC):" in ann.screen()
+    ann.send(b"/history 5\r\n/who\r\n")
+    chat.deliver()
+    assert ann.screen() == []
+    answer(chat)
+    page, said, who = ann.screen()
+    assert page == "  Said before in #lobby (times are UTC):"
+    assert said.endswith("<bob> hello")
+    assert who == "  In #lobby (2): bob, ann"
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_no_line_overtakes_a_lookup_in_the_history(exists: bool) -> None:
+    """docs/explanation/structure.rst: "A request is complete before the next line is taken." """
+    chat = chat_with_late_history()
+    ann = chat.irc_client(
+        "ann", "echo-message", "message-tags", "draft/message-redaction", joined="#tea"
+    )
+    [echo] = ann.send("PRIVMSG #tea :oops")
+    msgid = tags(echo)["msgid"] if exists else "unknown"
+    assert ann.send(f"REDACT #tea {msgid}", "PING x") == []
+    answer(chat)
+    assert ann.numerics() == ["REDACT" if exists else "FAIL", "PONG"]
 
 
 def test_delivery_that_raises_does_not_block_the_log() -> None:

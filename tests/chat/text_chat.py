@@ -22,6 +22,7 @@ from tcpd.chat.text.protocol import TextFactory
 from tcpd.eventlog.log import EventLog
 from tcpd.events.chat import RoomMessage
 from tcpd.net.turns import work_queue
+from tcpd.store.history import HistoryStore
 
 
 class TextTestClient:
@@ -84,6 +85,7 @@ class TextChat:
         bounds: dict[str, Any] | None = None,
         clock: Clock | None = None,
         log: EventLog | None = None,
+        history: HistoryStore | None = None,
         **settings: Any,
     ) -> None:
         self.clock = clock or Clock()
@@ -97,6 +99,7 @@ class TextChat:
             self.clock,
             log=log or make_log(self.clock),
             work=work,
+            history=history,
         )
         self.service.startService()
         self.hub = self.service.hub
