@@ -201,7 +201,7 @@ class Hub(Moderating, Speaking):
         client.spoke = self.clock()
         person.clients = (*person.clients, client)
         if person.address == client.address:
-            person.address = client.address  # one object in place of two
+            person.address = client.address  # share one object
         self._forget_recipients(person)
 
     def equip(self, client: Client, format: Format) -> None:

@@ -123,15 +123,15 @@ class Mask:
         if end < at or not (_stands(first, folded, 0) and _stands(last, folded, end)):
             return False
         for piece in middle:
-            place = _find(piece, folded, at, end)
-            if place < 0:
+            position = _find(piece, folded, at, end)
+            if position < 0:
                 return False
-            at = place + len(piece)
+            at = position + len(piece)
         return True
 
 
 def _stands(piece: str, text: str, at: int) -> bool:
-    """Whether a piece without ``*`` matches a text at a place. It must fit there."""
+    """Whether a piece without ``*`` matches a text at a position. It must fit."""
     if "?" not in piece:
         return text.startswith(piece, at)
     for run in piece.split("?"):
@@ -142,7 +142,7 @@ def _stands(piece: str, text: str, at: int) -> bool:
 
 
 def _find(piece: str, text: str, at: int, end: int) -> int:
-    """Find the first match of a piece without ``*`` between two places; -1 for none."""
+    """Find the first match of a piece without ``*`` between two positions; -1 for none."""
     if "?" not in piece:
         return text.find(piece, at, end)
     run = max(piece.split("?"), key=len)
@@ -150,10 +150,10 @@ def _find(piece: str, text: str, at: int, end: int) -> int:
         return at if at + len(piece) <= end else -1
     before = piece.index(run)
     latest = end - len(piece) + before + len(run)
-    place = text.find(run, at + before, latest)
-    while place >= 0 and not _stands(piece, text, place - before):
-        place = text.find(run, place + 1, latest)
-    return place - before if place >= 0 else -1
+    position = text.find(run, at + before, latest)
+    while position >= 0 and not _stands(piece, text, position - before):
+        position = text.find(run, position + 1, latest)
+    return position - before if position >= 0 else -1
 
 
 def pattern(text: str) -> re.Pattern[str]:
@@ -179,8 +179,8 @@ def _compiled(pieces: list[str]) -> re.Pattern[str]:
     """A pattern from literal pieces and wildcards, which take turns."""
     # what stands between two stars, as regular expressions
     runs = [""]
-    for place, piece in enumerate(pieces):
-        if place % 2 == 0:
+    for index, piece in enumerate(pieces):
+        if index % 2 == 0:
             runs[-1] += re.escape(fold(piece))
         elif piece == "?":
             runs[-1] += "."

@@ -93,11 +93,11 @@ class Probe:
     def _connect(self, end: float) -> socket.socket:
         """Connect to the first address that accepts, in the order of ``getaddrinfo(3)``."""
         fault: OSError | None = None
-        for family, place in self._addresses():
+        for family, sockaddr in self._addresses():
             plain = socket.socket(family)
             try:
                 plain.settimeout(max(end - time.monotonic(), 0.001))
-                plain.connect(place)
+                plain.connect(sockaddr)
             except OSError as error:
                 plain.close()
                 fault = error
@@ -114,7 +114,7 @@ class Probe:
         def look_up() -> None:
             try:
                 found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
-                answers.put([(family, place) for family, *_, place in found])
+                answers.put([(family, sockaddr) for family, *_, sockaddr in found])
             except Exception as error:
                 answers.put(error)
 

@@ -23,8 +23,8 @@ _Seconds = Annotated[float, Meta(ge=0.0, le=1e11)]
 _PersonId = Annotated[str, Meta(pattern=r"^[!-~]{1,64}\Z")]
 _Author = Annotated[str, Meta(pattern=r"^[!-~]{0,64}\Z")]
 # Valid values have at most 30 to 200 bytes of UTF-8; these are looser bounds. The patterns refuse
-# what a line of IRC cannot carry in that place. They use no Unicode data, so that nodes with other
-# versions of Python decode alike.
+# characters that IRC cannot carry at that position. They use no Unicode data, so that nodes with
+# other versions of Python decode alike.
 _Nick = Annotated[str, Meta(max_length=64, pattern=r"^[^\0- \x7f!@:#][^\0- \x7f!@]*\Z")]
 _Host = Annotated[str, Meta(max_length=64, pattern=r"^[^\0- \x7f!@]*\Z")]
 _NewHost = Annotated[str, Meta(max_length=64, pattern=r"^[^\0- \x7f!@:][^\0- \x7f!@]*\Z")]

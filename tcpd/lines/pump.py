@@ -314,7 +314,7 @@ class LinePump(Protocol):
         self.resume(RESTING)
 
     def _steer(self) -> None:
-        """Pause or resume reading. The only place that decides it."""
+        """Pause or resume reading. The only caller of the transport for this."""
         stops = self._stops
         reading = not stops & ~RUNNING
         if reading is self._reading or stops & OVER:

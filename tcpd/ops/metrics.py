@@ -82,8 +82,8 @@ def _replies(figures: Figures) -> Iterable[Row]:
 def _events(figures: Figures) -> Iterable[Row]:
     for name, counters in figures.services.items():
         others = 0
-        for place, (word, count) in enumerate(counters.events.items()):
-            if place < MAX_WORDS:
+        for index, (word, count) in enumerate(counters.events.items()):
+            if index < MAX_WORDS:
                 yield (name, word), count
             else:
                 others += count

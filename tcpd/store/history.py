@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 
 from tcpd.events.chat import RoomMessage
 
-#: A place in a history: a msgid, or a time in seconds since 1970 UTC.
+#: A position in a history: a msgid, or a time in seconds since 1970 UTC.
 Reference = str | float
 
 

@@ -168,9 +168,9 @@ class MemoryHistory:
 
     def redact(self, room: str, msgid: str) -> Deferred[None]:
         kept = self._rooms.get(room)
-        for place, message in enumerate(() if kept is None else kept.messages):
+        for index, message in enumerate(() if kept is None else kept.messages):
             if kept is not None and str(message.id) == msgid:
-                del kept.messages[place]
+                del kept.messages[index]
                 self._note(kept, message)
                 break
         return succeed(None)
@@ -267,9 +267,9 @@ class _Position:
 
 def _locate(messages: deque[RoomMessage], reference: Reference | None) -> _Position:
     if isinstance(reference, str):
-        for place, message in enumerate(messages):
+        for index, message in enumerate(messages):
             if str(message.id) == reference:
-                return _Position(place, place + 1)
+                return _Position(index, index + 1)
         raise UnknownMessage(reference)
     time = reference or 0.0
     before = sum(message.time < time for message in messages)

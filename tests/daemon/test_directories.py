@@ -117,7 +117,7 @@ def test_existing_file_that_is_not_a_socket_is_reported(place: Path, text: str) 
     ],
 )
 def test_directory_without_write_permission(place: Path, text: str) -> None:
-    """By the user that starts the daemon."""
+    """The user that starts the daemon cannot write to the directory."""
     place.chmod(0o555)
     with an_ordinary_user():
         (line,) = wrong(text.format(path=place))
@@ -158,6 +158,6 @@ def test_socket_group_that_cannot_be_set(place: Path) -> None:
 
 
 def test_sockets_of_the_running_daemon_are_not_checked(place: Path) -> None:
-    """``tcpd-ctl check``: root privileges, with which it was opened, have been dropped."""
+    """``tcpd-ctl check`` runs after the root privileges that opened the sockets were dropped."""
     path = str(place / "gone" / "socket")
     assert check(LISTENING.format(path=path), known=(path,)) == []

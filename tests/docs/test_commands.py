@@ -135,7 +135,7 @@ def test_sections_and_sentences_that_a_box_runs_exist() -> None:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_tcpd_ctl_accepts_commands_in_sentences(name: str) -> None:
+def test_tcpd_ctl_accepts_the_commands_in_prose(name: str) -> None:
     """Arguments may be omitted."""
     parser = ctl.make_parser()
     commands = parser.commands()

@@ -77,7 +77,7 @@ def test_directory_installs(environment: Environment, checkout: Path) -> None:
 def test_reinstall_of_a_directory_removes_deleted_modules(
     environment: Environment, checkout: Path
 ) -> None:
-    """In spite of build/ of the first install."""
+    """The build/ directory of the first install must not restore the modules."""
     gone = [checkout / "tcpd" / "gone.py", checkout / "tcpd" / "lost" / "__init__.py"]
     gone.append(checkout / "twisted" / "plugins" / "tcpd_gone.py")
     for file in gone:

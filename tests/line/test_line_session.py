@@ -347,7 +347,7 @@ def test_long_replies_are_returned_in_batches() -> None:
 
 
 def test_command_may_close_the_session() -> None:
-    """No command is called after it."""
+    """No further command is called."""
     called = []
 
     @command("HANG-UP", help="Ends the connection under the session.")

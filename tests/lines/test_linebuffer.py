@@ -63,7 +63,7 @@ def test_strict_reports_a_bare_lf() -> None:
 
 
 def test_an_empty_piece_changes_nothing() -> None:
-    """Behind the CR that may be one byte more than the limit."""
+    """The CR before the empty piece may exceed the limit by one byte."""
     assert fed([b"x" * LIMIT + b"\r", b"", b"\n"]) == [b"x" * LIMIT]
 
 

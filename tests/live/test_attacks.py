@@ -252,7 +252,7 @@ def test_client_that_does_not_answer_close_notify_is_reset(start: Callable[[str]
 
 
 def test_connection_flood_is_refused_with_a_message(start: Callable[[str], Daemon]) -> None:
-    """Open connections are served, the log has one line, and freed places are reused."""
+    """Open connections are served, the log has one line, and freed slots are reused."""
     daemon = start(config("connections = 50\nper_address = 1000", "line"))
     with contextlib.ExitStack() as clients:
         inside = [clients.enter_context(daemon.connect("line")) for _ in range(50)]

@@ -432,7 +432,7 @@ def test_programs_start_between_polls_on_other_reactors(other: ExecHarness) -> N
     other.until(other.over)
 
 
-def test_a_client_lost_before_its_program_starts_frees_its_place(other: ExecHarness) -> None:
+def test_a_client_lost_before_its_program_starts_frees_its_slot(other: ExecHarness) -> None:
     """No program is started for it; the next client is served."""
     first = other.connect()
     (connection,) = other.layer.connections

@@ -34,7 +34,7 @@ def name_of(address: Address) -> str:
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return ""
-    own = any(plain_address(str(place[0])) == address for *_, place in found)
+    own = any(plain_address(str(sockaddr[0])) == address for *_, sockaddr in found)
     return name if own and is_name(name) else ""
 
 

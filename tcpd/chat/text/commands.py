@@ -193,19 +193,19 @@ def _msg(reply: TextReply, rest: str) -> None:
     room = ALWAYS_FITS if target is None else room_for(reply.person, target.nick)
     pieces = split_message(_some(text), room)
 
-    def say(place: int) -> None:
+    def send(index: int) -> None:
         """Send a piece after the previous one was delivered. Stop at the first refusal."""
-        if place < len(pieces):
-            then = partial(said, place)
-            reply.ask(hub.send_private, nick, pieces[place], refused=reply.refuse, then=then)
+        if index < len(pieces):
+            then = partial(delivered, index)
+            reply.ask(hub.send_private, nick, pieces[index], refused=reply.refuse, then=then)
         elif target is not None and target.away:
             reply.send(f"  {target.nick} is away: {target.away}")
 
-    def said(place: int) -> None:
+    def delivered(index: int) -> None:
         reply.server.count["private"] += 1
-        say(place + 1)
+        send(index + 1)
 
-    say(0)
+    send(0)
 
 
 def _say_in(reply: TextReply, name: str, text: str) -> None:

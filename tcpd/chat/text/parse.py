@@ -160,7 +160,7 @@ def cut_word(text: str) -> tuple[str, str]:
 
 
 def cut_room(text: str) -> tuple[str | None, str]:
-    """Split off the room in the first place of the arguments; ``None`` if there is none."""
+    """Split off a room that is the first argument; ``None`` if there is none."""
     if not text.startswith("#"):
         return None, text
     return cut_word(text)

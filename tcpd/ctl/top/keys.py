@@ -41,15 +41,15 @@ class Keys:
         """
         text = self._decoder.decode(data)
         keys = []
-        place = 0
-        while place < len(text):
-            match = _SEQUENCE.match(text, place)
+        position = 0
+        while position < len(text):
+            match = _SEQUENCE.match(text, position)
             if match:
-                place = match.end()
+                position = match.end()
                 final = match[3] or (match[2] if match[2] != "~" else f"{match[1]}~")
                 keys.append(_NAMES.get(final, ""))
             else:
-                character = text[place]
-                place += 1
+                character = text[position]
+                position += 1
                 keys.append(_CONTROLS.get(character, character if character.isprintable() else ""))
         return [key for key in keys if key]

@@ -30,8 +30,8 @@ def plain(view: View, snapshot: Snapshot) -> str:
     """Make text of the header and all rows, as wide as the longest cells require."""
     columns, rows = view.table.columns, cells(view, snapshot)
     widths = [
-        max([column.width, len(column.heading), *(len(row[place]) for row in rows)])
-        for place, column in enumerate(columns)
+        max([column.width, len(column.heading), *(len(row[index]) for row in rows)])
+        for index, column in enumerate(columns)
     ]
 
     def line(row: Sequence[str]) -> str:

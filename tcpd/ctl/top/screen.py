@@ -121,18 +121,18 @@ def _table(view: View, rows: Sequence[Sequence[str]], history: History, width: i
     """Make the table. Columns are dropped by their rank until the others fit, then texts shrink."""
     columns = view.table.columns
 
-    def needed(place: int) -> int:
-        column = columns[place]
-        longest = 0 if column.shrinks else max((cell_len(row[place]) for row in rows), default=0)
+    def needed(index: int) -> int:
+        column = columns[index]
+        longest = 0 if column.shrinks else max((cell_len(row[index]) for row in rows), default=0)
         return max(column.width, len(column.heading), longest)
 
-    places = list(range(len(columns)))
-    left = width + _GAP - sum(needed(place) + _GAP for place in places)
+    indices = list(range(len(columns)))
+    left = width + _GAP - sum(needed(index) + _GAP for index in indices)
     while left < 0:
-        dropped = max(places, key=lambda place: columns[place].drop_rank)
+        dropped = max(indices, key=lambda index: columns[index].drop_rank)
         if not columns[dropped].drop_rank:
             break
-        places.remove(dropped)
+        indices.remove(dropped)
         left += needed(dropped) + _GAP
     has_sparklines = view.table is SERVICES and left >= _GAP + _SPARKLINE
     table = Table(
@@ -144,8 +144,8 @@ def _table(view: View, rows: Sequence[Sequence[str]], history: History, width: i
         # a table that is too wide is cropped on the right; rich would shrink the names first
         width=width - left if left < 0 else None,
     )
-    for place in places:
-        column = columns[place]
+    for index in indices:
+        column = columns[index]
         table.add_column(
             _line(column.heading),
             min_width=column.width,
@@ -155,7 +155,7 @@ def _table(view: View, rows: Sequence[Sequence[str]], history: History, width: i
     if has_sparklines:
         table.add_column("IN+OUT", ratio=1)
     for row in rows:
-        shown: list[RenderableType] = [_line(row[place]) for place in places]
+        shown: list[RenderableType] = [_line(row[index]) for index in indices]
         if has_sparklines:
             flows = (services.get(row[0]) for _, services in history)
             shown.append(Sparkline([flow.traffic if flow else None for flow in flows]))

@@ -74,8 +74,8 @@ def control(
         group = str(environment.group)
     owner = "" if environment.owner is None else str(environment.owner)
     closed = auto and is_own(path, environ, uid)
-    place = PrivateSocket(path, _MODE, owner, group, required=not auto, closed=closed)
-    listeners = (Listener(place),) if path else ()
+    private = PrivateSocket(path, _MODE, owner, group, required=not auto, closed=closed)
+    listeners = (Listener(private),) if path else ()
     return Internal(
         name=NAME,
         section="tcpd",

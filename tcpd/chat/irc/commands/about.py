@@ -19,16 +19,16 @@ from tcpd.chat.masks import glob
 
 
 def _of_server(
-    send: Callable[[IrcReply], None], place: int = 0, end: str | None = None
+    send: Callable[[IrcReply], None], index: int = 0, end: str | None = None
 ) -> Callable[[IrcReply, Message], None]:
     """Return a command with an optional server parameter, which must mean this server.
 
-    :param place: index of the parameter.
+    :param index: the index of the parameter.
     :param end: numeric that ends the reply, even after ERR_NOSUCHSERVER; ``None`` if there is none.
     """
 
     def call(reply: IrcReply, message: Message) -> None:
-        name = message.params[place] if len(message.params) > place else ""
+        name = message.params[index] if len(message.params) > index else ""
         if name and not is_here(reply, name):
             reply.numeric(numerics.ERR_NOSUCHSERVER, middle(name))
         else:
@@ -115,7 +115,7 @@ def _stats(reply: IrcReply, message: Message) -> None:
 COMMANDS = {
     "LUSERS": IrcCommand(
         # LUSERS [<mask> [<server>]]
-        _of_server(send_lusers, place=1),
+        _of_server(send_lusers, index=1),
         help=("LUSERS", "Shows the numbers of users and rooms."),
     ),
     "MOTD": IrcCommand(

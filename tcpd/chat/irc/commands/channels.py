@@ -33,7 +33,7 @@ def _join(reply: IrcReply, message: Message) -> None:
         return
     names = message.params[0].split(",")
     keys = message.params[1].split(",") if len(message.params) > 1 else []
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         if not name:
             continue
         if fold(name) not in person.rooms and not client.may_join():
@@ -41,7 +41,7 @@ def _join(reply: IrcReply, message: Message) -> None:
                 "JOIN", "RATE_LIMITED", middle(name), text="You join too fast; wait a moment"
             )
             continue
-        key = keys[place] if place < len(keys) else ""
+        key = keys[index] if index < len(keys) else ""
         reply.ask(hub.join, name, key, refused=in_room(reply, name, numbers=_OF_JOIN))
 
 

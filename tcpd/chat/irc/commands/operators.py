@@ -163,11 +163,11 @@ def _rehash(reply: IrcReply, message: Message) -> None:
 
 
 def _send_result(reply: IrcReply, ok: bool, lines: Sequence[str]) -> None:
-    """Send the changes of a reload, or the places of errors."""
+    """Send the changes of a reload, or the locations of errors."""
     shown = [escape_controls(line) for line in lines[:REHASH_LINES]]
     if not ok:
-        # places only: an error may quote the configuration
-        shown = [f"error at {place}" for place in shown]
+        # locations only: an error may quote the configuration
+        shown = [f"error at {location}" for location in shown]
     if len(lines) > REHASH_LINES:
         shown.append(f"and {len(lines) - REHASH_LINES} more")
     if not ok:
@@ -196,7 +196,7 @@ COMMANDS = {
         _privileged(_rehash),
         help=(
             "REHASH",
-            "Reloads the configuration, and shows the changes or the places of errors. For server",
+            "Reloads the configuration, and shows the changes or the lines with errors. For server",
             "operators.",
         ),
     ),
