@@ -95,7 +95,7 @@ class FlushQueue:
         """Flush the replies, and broadcasts within the limits of a turn. Called at its end.
 
         :raise Exception: the exception of the last failed write, after all other writes. The client
-            is dropped: see :meth:`Outbox.spoil`.
+            is dropped: see :meth:`Outbox.mark_broken`.
         """
         self._scheduled = False
         replies, self._replies = self._replies, []
@@ -147,7 +147,7 @@ def _flush(replies: Iterable[Outbox], broadcasts: Iterable[Outbox]) -> Exception
                     outbox.flush()
             return failed
         except Exception as error:
-            outbox.spoil()
+            outbox.mark_broken()
             failed = error
 
 
@@ -161,8 +161,8 @@ class Outbox:
     """Collects rendered bytes for one connection.
 
     Its attributes are public because the innermost loop of the fan-out accesses them directly: an
-    addition, a comparison and a list append for each client. :meth:`squeeze` covers the rare cases.
-    While paused, nothing is written.
+    addition, a comparison and a list append for each client. The rare cases are in
+    :meth:`flush_and_put`. While paused, nothing is written.
 
     :ivar half: half the limit, in bytes; negative once closed.
     :ivar size: the number of pending bytes.
@@ -231,7 +231,7 @@ class Outbox:
         """
         size = self.size + len(data)
         if size > self.half and size > self.limit:
-            return self.squeeze(data)
+            return self.flush_and_put(data)
         self.size = size
         self.chunks.append(data)
         if not (self.replying or self.paused):
@@ -246,7 +246,7 @@ class Outbox:
         """
         size = self.size + len(data)
         if size > self.half and size > self.limit:
-            return self.squeeze(data)
+            return self.flush_and_put(data)
         self.size = size
         self.chunks.append(data)
         if not self.awaited:
@@ -280,7 +280,7 @@ class Outbox:
             if data:
                 self.write(data)
 
-    def squeeze(self, data: bytes) -> bool:
+    def flush_and_put(self, data: bytes) -> bool:
         """Flush to make room for data that does not fit, and append the data.
 
         Fails while the transport is paused, and for data above the limit.
@@ -311,7 +311,7 @@ class Outbox:
         self.paused = False
         self.flush()
 
-    def spoil(self) -> None:
+    def mark_broken(self) -> None:
         """Refuse further data, so that the owner is dropped. Called after a failed write."""
         if not self.closed:
             self.half = 0

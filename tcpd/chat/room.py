@@ -233,10 +233,13 @@ class Room:
             # bounded: non-members are checked too, and a new nick or host is a new key
             if len(self._verdicts) >= _NON_MEMBER_VERDICTS + len(self.members):
                 self._verdicts.clear()
-            verdict = self._verdicts[who] = (self._bars(person, False), self._bars(person, True))
+            verdict = self._verdicts[who] = (
+                self._is_covered(person, False),
+                self._is_covered(person, True),
+            )
         return verdict
 
-    def _bars(self, person: Person, mutes: bool) -> bool:
+    def _is_covered(self, person: Person, mutes: bool) -> bool:
         return self.is_listed(Mode.BAN, person, mutes) and not self.is_listed(
             Mode.EXEMPT, person, mutes
         )

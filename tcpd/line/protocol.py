@@ -223,7 +223,7 @@ class LineProtocol(LinePump):
         # TLS starts reading with an empty output buffer, so FULL no longer applies
         self.transport.unregisterProducer()
         self._stops &= ~FULL
-        self._steer()
+        self._update_reading()
         self.session.tls_started()
         connection.start_tls()
         self.transport.registerProducer(self, True)

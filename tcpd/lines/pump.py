@@ -131,8 +131,8 @@ class LinePump(Protocol):
     def refusal(self, reason: Refusal) -> bytes:
         """Return the last bytes for a client that speaks another protocol."""
 
-    def turn_away(self, words: bytes) -> None:
-        """Send last bytes, and close."""
+    def refuse(self, words: bytes) -> None:
+        """Send the refusal, and close."""
         transport: Any = self.transport
         transport.write(words)
         self.close()
@@ -151,7 +151,7 @@ class LinePump(Protocol):
         self.receive(data)
         if not (self._stops or self._queue.run(self)):
             self._stops = QUEUED
-            self._steer()
+            self._update_reading()
 
     def readConnectionLost(self) -> None:
         """The client half-closed: it sends no more, and may still read."""
@@ -171,7 +171,7 @@ class LinePump(Protocol):
         """The transport's buffer is full."""
         self._stops |= FULL
         if not self._stops & RUNNING:
-            self._steer()
+            self._update_reading()
 
     def resumeProducing(self) -> None:
         """The transport's buffer has room."""
@@ -209,15 +209,15 @@ class LinePump(Protocol):
         self._stops ^= RUNNING
         if left is None:
             if self._stops or not self._reading:
-                self._steer()
+                self._update_reading()
             return False
         if not self._stops:
             if left < 0:
                 self._stops = QUEUED
             else:
                 self._stops = RESTING
-                self._rest = self._clock.callLater(left, self._rested)
-        self._steer()
+                self._rest = self._clock.callLater(left, self._rest_over)
+        self._update_reading()
         return self._stops == QUEUED
 
     # --- for a subclass to use ---
@@ -226,7 +226,7 @@ class LinePump(Protocol):
         """Stop processing input until :meth:`proceed`: a request is open."""
         self._stops |= WAITING
         if not self._stops & RUNNING:
-            self._steer()
+            self._update_reading()
 
     def proceed(self) -> None:
         """The open request is complete."""
@@ -237,7 +237,7 @@ class LinePump(Protocol):
         stops = self._stops = self._stops & ~reason
         if not (stops or self._queue.run(self)):
             self._stops = QUEUED
-            self._steer()
+            self._update_reading()
 
     def proceed_later(self, reason: int = 0) -> None:
         """End a reason to stop, or add work. Work continues later, not within this call."""
@@ -249,7 +249,7 @@ class LinePump(Protocol):
         if not stops:
             self._stops = QUEUED
             self._queue.add(self)
-            self._steer()
+            self._update_reading()
 
     def attempt(self, call: Callable[[], object], doing: str = "answering") -> None:
         """Call a function outside a transport's call; on an exception, reset the connection."""
@@ -309,11 +309,11 @@ class LinePump(Protocol):
             self._rest.cancel()
             self._rest = None
 
-    def _rested(self) -> None:
+    def _rest_over(self) -> None:
         self._rest = None
         self.resume(RESTING)
 
-    def _steer(self) -> None:
+    def _update_reading(self) -> None:
         """Pause or resume reading. The only caller of the transport for this."""
         stops = self._stops
         reading = not stops & ~RUNNING
@@ -327,7 +327,7 @@ class LinePump(Protocol):
             transport.resumeProducing()
 
     def _is_foreign(self, opening: Opening, data: bytes) -> bool:
-        """Detect another protocol, and turn the client away."""
+        """Detect another protocol, and refuse the client."""
         foreign = opening.feed(data)
         if opening.over:
             self._opening = None
@@ -336,5 +336,5 @@ class LinePump(Protocol):
         reason = Refusal[foreign.name]
         if self._connection is not None:
             self._connection.refuse(reason)
-        self.turn_away(self.refusal(reason))
+        self.refuse(self.refusal(reason))
         return True

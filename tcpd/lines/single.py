@@ -81,10 +81,10 @@ class LineConversation(Protocol):
     def finished(self) -> None:
         """The client half-closed, and all its lines are processed. Called once."""
 
-    def too_late(self) -> None:
+    def entry_timed_out(self) -> None:
         """The entry timeout expired. Called at most once."""
 
-    def overdue(self) -> None:
+    def request_timed_out(self) -> None:
         """End: a request has been open for :data:`REQUEST_SECONDS`. Called at most once."""
 
     def leave(self, reason: str) -> None:
@@ -139,17 +139,17 @@ class SinglePump(LinePump):
 
     __slots__ = (
         "_all_split",
+        "_background",
         "_bucket",
         "_buffer",
         "_entry_timer",
         "_input",
         "_lines",
         "_outbox",
-        "_overdue_timer",
         "_reason",
+        "_request_timer",
         "_session",
         "_stopped_reading",
-        "_unasked",
         "_unread",
         "_unread_since",
     )
@@ -169,7 +169,7 @@ class SinglePump(LinePump):
         # in both, the oldest item is last
         self._input: list[bytes] = _NOTHING
         self._lines: list[bytes | LineFault] = _NOTHING
-        self._unasked: list[Callable[[], None]] = _NOTHING
+        self._background: list[Callable[[], None]] = _NOTHING
         self._all_split = False
         self._outbox: Output  # made with the transport
         self._session: LineConversation | None = None
@@ -178,7 +178,7 @@ class SinglePump(LinePump):
         self._unread = 0.0  # seconds without reading while the entry timer runs
         self._unread_since = 0.0
         self._entry_timer: IDelayedCall | None = None
-        self._overdue_timer: IDelayedCall | None = None
+        self._request_timer: IDelayedCall | None = None
 
     # --- for a subclass to provide ---
 
@@ -213,7 +213,7 @@ class SinglePump(LinePump):
     def begin(self) -> None:
         self._session, self._outbox = self.open()
         if timeout := self.entry_timeout():
-            self._entry_timer = self._clock.callLater(timeout, self._too_late)
+            self._entry_timer = self._clock.callLater(timeout, self._entry_timed_out)
         self._session.greet()
 
     def receive(self, data: bytes) -> None:
@@ -232,8 +232,8 @@ class SinglePump(LinePump):
         session = self._session
         if session is None:
             return None
-        while self._unasked:
-            call, *self._unasked = self._unasked
+        while self._background:
+            call, *self._background = self._background
             call()
             if self._stops & OVER:
                 return None
@@ -248,7 +248,9 @@ class SinglePump(LinePump):
             self._stop_entry_timer()
         if not (self._lines or self._input):
             self._lines = self._input = _NOTHING
-        some = self._lines or self._input or self._input_ended or self._unasked or session.streaming
+        some = (
+            self._lines or self._input or self._input_ended or self._background or session.streaming
+        )
         if some and left is None and self._is_left(session):
             return LEFT  # the deadline has passed, or a released event completed a request
         if self._all_split and left is None and self._stops == RUNNING:
@@ -267,7 +269,7 @@ class SinglePump(LinePump):
         if session is not None:
             session.leave(self._reason)
 
-    def turn_away(self, words: bytes) -> None:
+    def refuse(self, words: bytes) -> None:
         self._outbox.put(words)
         if self._session is not None:
             self._session.leave("")
@@ -296,14 +298,14 @@ class SinglePump(LinePump):
             self.depart_later()
 
     def wait(self) -> None:
-        if self._overdue_timer is None:
-            self._overdue_timer = self._clock.callLater(REQUEST_SECONDS, self._overdue)
+        if self._request_timer is None:
+            self._request_timer = self._clock.callLater(REQUEST_SECONDS, self._request_timed_out)
         super().wait()
 
     def proceed(self) -> None:
         """Schedule the next lines: the open request is complete, or pending broadcasts are flushed.
         Does nothing if no line waits."""
-        self._stop_overdue_timer()
+        self._stop_request_timer()
         if self._stops & WAITING:
             self.proceed_later(WAITING)
 
@@ -320,7 +322,7 @@ class SinglePump(LinePump):
     def when_there_is_time(self, call: Callable[[], None]) -> None:
         """Queue long work that no request waits for, such as a list of names; it runs later."""
         if not self._stops & OVER:
-            self._unasked = [*self._unasked, call]
+            self._background = [*self._background, call]
             if self._stops:
                 self.proceed_later()
             else:
@@ -329,9 +331,9 @@ class SinglePump(LinePump):
     def finish(self) -> None:
         super().finish()
         self._outbox.close()
-        self._input = self._lines = self._unasked = _NOTHING
+        self._input = self._lines = self._background = _NOTHING
         self._stop_entry_timer()
-        self._stop_overdue_timer()
+        self._stop_request_timer()
 
     # --- lines ---
 
@@ -376,7 +378,7 @@ class SinglePump(LinePump):
     def _is_left(self, session: LineConversation) -> bool:
         """Whether there is work that can be done now."""
         return self._stops == RUNNING and bool(
-            self._unasked
+            self._background
             or (
                 not (session.waiting or self._outbox.paused)
                 and (
@@ -407,15 +409,15 @@ class SinglePump(LinePump):
 
     # --- an open request ---
 
-    def _stop_overdue_timer(self) -> None:
-        if self._overdue_timer is not None:
-            self._overdue_timer.cancel()
-            self._overdue_timer = None
+    def _stop_request_timer(self) -> None:
+        if self._request_timer is not None:
+            self._request_timer.cancel()
+            self._request_timer = None
 
-    def _overdue(self) -> None:
-        self._overdue_timer = None
+    def _request_timed_out(self) -> None:
+        self._request_timer = None
         if self._session is not None:
-            self.attempt(self._session.overdue)
+            self.attempt(self._session.request_timed_out)
 
     # --- the entry timeout ---
 
@@ -424,9 +426,9 @@ class SinglePump(LinePump):
             self._entry_timer.cancel()
             self._entry_timer = None
 
-    def _steer(self) -> None:
+    def _update_reading(self) -> None:
         before = self._reading
-        super()._steer()
+        super()._update_reading()
         if self._reading is not before:
             if self._entry_timer is not None:
                 self._count_unread(self._reading)
@@ -441,7 +443,7 @@ class SinglePump(LinePump):
         else:
             self._unread_since = now
 
-    def _too_late(self) -> None:
+    def _entry_timed_out(self) -> None:
         self._entry_timer = None
         session = self._session
         if session is None or session.entered:
@@ -453,6 +455,6 @@ class SinglePump(LinePump):
         if session.waiting:
             more = max(more, _CHECKING)
         if more:
-            self._entry_timer = self._clock.callLater(more, self._too_late)
+            self._entry_timer = self._clock.callLater(more, self._entry_timed_out)
         else:
-            self.attempt(session.too_late)
+            self.attempt(session.entry_timed_out)

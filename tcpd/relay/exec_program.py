@@ -299,7 +299,7 @@ class Program:
             self.resume()
         elif not self._exited and self._timer is None:
             # the program closed its socket first, and may be about to exit
-            self._timer = self._reactor.callLater(self._stop, self._too_late)
+            self._timer = self._reactor.callLater(self._stop, self._timed_out)
             return
         self.terminate()
 
@@ -321,7 +321,7 @@ class Program:
         if self._exited:
             self._wait()
 
-    def _too_late(self) -> None:
+    def _timed_out(self) -> None:
         self._timer = None
         if self.terminated or self._exited:
             self.kill()
@@ -355,7 +355,7 @@ class Program:
 
     def _begin_timer(self) -> None:
         self._stop_timer()
-        self._timer = self._reactor.callLater(self._stop, self._too_late)
+        self._timer = self._reactor.callLater(self._stop, self._timed_out)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

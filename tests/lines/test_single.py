@@ -122,12 +122,12 @@ class RecordingConversation:
         self.ended.append("finished")
         self.pump.hang_up()
 
-    def too_late(self) -> None:
+    def entry_timed_out(self) -> None:
         self.ended.append("too late")
         self.pump.hang_up()
 
-    def overdue(self) -> None:
-        self.ended.append("overdue")
+    def request_timed_out(self) -> None:
+        self.ended.append("request_timed_out")
         self.pump.hang_up()
 
     def leave(self, reason: str) -> None:
@@ -455,7 +455,7 @@ def test_open_request_times_out(clock: WorkClock) -> None:
     clock.advance(REQUEST_SECONDS - 1)
     assert pump.talk.ended == []
     clock.advance(1)
-    assert pump.talk.ended == ["overdue"]
+    assert pump.talk.ended == ["request_timed_out"]
     assert pump.wire.disconnecting
     assert not clock.getDelayedCalls()
 

@@ -139,12 +139,12 @@ class IrcClient(Client):
     def finished(self) -> None:
         self.finish(CLOSED)
 
-    def too_late(self) -> None:
+    def entry_timed_out(self) -> None:
         # a password check may have completed its registration since the last line
         if self.person is None:
             self.finish("you did not register in time")
 
-    def overdue(self) -> None:
+    def request_timed_out(self) -> None:
         self.finish("the server could not answer in time")
 
     def last_words(self, reason: End) -> bytes:

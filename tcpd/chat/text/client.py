@@ -121,11 +121,11 @@ class TextClient(Client):
     def finished(self) -> None:
         self.finish("Goodbye.", CLOSED)
 
-    def too_late(self) -> None:
+    def entry_timed_out(self) -> None:
         if self.person is None:
             self.finish("! you did not say who you are in time")
 
-    def overdue(self) -> None:
+    def request_timed_out(self) -> None:
         self.finish("! the server could not answer in time")
 
     def last_words(self, reason: End) -> bytes:
