@@ -233,7 +233,7 @@ class LinePump(Protocol):
         self.resume(WAITING)
 
     def resume(self, reason: int) -> None:
-        """End a reason to stop. Work continues now, unless another connection is working."""
+        """End a reason to stop. Work continues now, or through the queue if other work waits."""
         stops = self._stops = self._stops & ~reason
         if not (stops or self._queue.run(self)):
             self._stops = QUEUED
@@ -314,7 +314,7 @@ class LinePump(Protocol):
         self.resume(RESTING)
 
     def _update_reading(self) -> None:
-        """Pause or resume reading. The only caller of the transport for this."""
+        """Pause or resume reading, as the reasons to stop require."""
         stops = self._stops
         reading = not stops & ~RUNNING
         if reading is self._reading or stops & OVER:
