@@ -51,6 +51,12 @@ _MANY_EVENTS = 16384
 #: Seconds per turn for ended connections; epoll reports the remaining ones again.
 _SECONDS_FOR_ENDS = 0.005
 
+#: Seconds per turn for flushes; with thousands, the remaining ones wait for the next turn.
+_SECONDS_FOR_FLUSHES = 0.005
+
+#: Flushes between two checks of the time.
+_FLUSHES = 32
+
 #: Consecutive turns that may fail, and seconds of sleep after each: about ten seconds in total.
 _MAX_FAILED_TURNS = 200
 _PAUSE = 0.05
@@ -325,11 +331,17 @@ class TcpdReactor(PosixReactorBase):
         # writes during a flush wait for the next turn, so that other events are handled first
         waiting = self.written[:]
         self.written.clear()
-        for transport in waiting:
-            try:
-                transport.flush()
-            except BaseException as error:
-                self._failed(transport, error)
+        now = time.monotonic
+        until = now() + _SECONDS_FOR_FLUSHES
+        for start in range(0, len(waiting), _FLUSHES):
+            if start and now() >= until:
+                self.written[:0] = waiting[start:]
+                break
+            for transport in waiting[start : start + _FLUSHES]:
+                try:
+                    transport.flush()
+                except BaseException as error:
+                    self._failed(transport, error)
 
     def _direct_event(self, descriptor: Any, fd: int, event: int) -> None:
         if event & _OUT and self._masks[fd] & _OUT:

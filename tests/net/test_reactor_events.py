@@ -306,6 +306,31 @@ def test_exception_in_flush_does_not_affect_other_flushes(
     assert second.calls == ["flush"]
 
 
+def test_slow_flushes_continue_in_the_next_turns(reactor: TcpdReactor, batch: PolledEvents) -> None:
+    """Flushes take 5 ms of a turn; a turn calls 32 at least, each once and in order."""
+    flushed: list[int] = []
+
+    class Slow:
+        """An object whose flush takes a millisecond."""
+
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def flush(self) -> None:
+            end = time.monotonic() + 0.001
+            while time.monotonic() < end:
+                pass
+            flushed.append(self.number)
+
+    reactor.written += map(Slow, range(100))
+    reactor._flush_written()
+    assert flushed == list(range(32))
+    for _ in range(3):
+        reactor._flush_written()
+    assert flushed == list(range(100))
+    assert not reactor.written
+
+
 def test_waker_stays_registered_after_an_exception(
     reactor: TcpdReactor,
     batch: PolledEvents,
