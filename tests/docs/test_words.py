@@ -105,11 +105,11 @@ def words_of(text: str) -> str:
     return _NEITHER_NOR.sub(r"\1", text)
 
 
-def hits(text: str, pattern: str) -> Iterator[int]:
-    """Find a pattern in a text; return the line numbers."""
+def hits(words: str, pattern: str) -> Iterator[int]:
+    """Find a pattern in the result of :func:`words_of`; return the line numbers."""
     spaced = rf"\b(?:{pattern})\b".replace(" ", _SPACE)
-    for found in re.finditer(spaced, words_of(text), re.I):
-        yield words_of(text).count("\n", 0, found.start()) + 1
+    for found in re.finditer(spaced, words, re.I):
+        yield words.count("\n", 0, found.start()) + 1
 
 
 def files(area: str) -> Iterator[Path]:
@@ -124,8 +124,10 @@ def files(area: str) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def texts() -> dict[str, dict[Path, str]]:
+    """The files of each area, their names split into words."""
     return {
-        area: {path: path.read_text("utf-8", "replace") for path in files(area)} for area in AREAS
+        area: {path: words_of(path.read_text("utf-8", "replace")) for path in files(area)}
+        for area in AREAS
     }
 
 
@@ -157,7 +159,7 @@ def test_words_are_avoided(word: Word, area: str, texts: dict[str, dict[Path, st
 )
 def test_words_are_found(text: str, pattern: str, lines: list[int]) -> None:
     """In names, strings, comments and over line ends; ``neither ... nor`` is allowed."""
-    assert list(hits(text, pattern)) == lines
+    assert list(hits(words_of(text), pattern)) == lines
 
 
 def test_areas_have_files() -> None:
