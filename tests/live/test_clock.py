@@ -77,7 +77,14 @@ def wall(tmp_path: Path) -> Iterator[WallClock]:
 
 
 @pytest.mark.parametrize("step", [-3600.0, 7200.0], ids=["back", "forward"])
-@pytest.mark.parametrize("reactor", ["tcpd", "epoll", "select", "asyncio"])
+@pytest.mark.parametrize(
+    "reactor",
+    [
+        "tcpd",
+        "epoll",
+        *[pytest.param(name, marks=pytest.mark.long) for name in ("select", "asyncio")],
+    ],
+)
 def test_step_of_the_wall_clock_affects_no_timer(
     tmp_path: Path, wall: WallClock, manager: ServiceManager, reactor: str, step: float
 ) -> None:
