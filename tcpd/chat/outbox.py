@@ -76,9 +76,14 @@ class FlushQueue:
             self._schedule(self)
         self._replies.append(outbox)
 
-    def when_flushed(self, call: Callable[[], object]) -> None:
-        """Call a function, which does not raise, when the queue is no longer crowded."""
-        self._waiting.append(call)
+    def delays(self, proceed: Callable[[], object]) -> bool:
+        """Whether the next line of a client must wait, since the queue is crowded.
+
+        :param proceed: called once the line may be taken; must not raise.
+        """
+        if self.crowded:
+            self._waiting.append(proceed)
+        return self.crowded
 
     def _end_crowd(self) -> None:
         self.crowded = False

@@ -190,7 +190,7 @@ class ChatReply:
     # --- for the hub ---
 
     def show(self, event: Event) -> None:
-        """Take the client's own copy of an event, if :attr:`collects`."""
+        """Take the client's own copy of an event. A subclass with :attr:`collects` overrides it."""
         raise NotImplementedError
 
     def proceed(self) -> None:

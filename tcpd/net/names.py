@@ -110,7 +110,7 @@ class _ResolvedReactor:
         self.nameResolver = _FixedResolver(addresses)
 
     def installNameResolver(self, resolver: IHostnameResolver) -> IHostnameResolver:
-        raise NotImplementedError
+        raise NotImplementedError  # the interface has it; HostnameEndpoint never calls it
 
 
 @implementer(IHostnameResolver)

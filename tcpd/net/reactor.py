@@ -332,7 +332,7 @@ class TcpdReactor(PosixReactorBase):
         waiting = self.written[:]
         self.written.clear()
         now = time.monotonic
-        until = now() + _SECONDS_FOR_FLUSHES
+        until = now() + _SECONDS_FOR_FLUSHES if len(waiting) > _FLUSHES else 0.0
         for start in range(0, len(waiting), _FLUSHES):
             if start and now() >= until:
                 self.written[:0] = waiting[start:]

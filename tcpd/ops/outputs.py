@@ -44,6 +44,8 @@ class Sink:
     def _write(self, data: bytes) -> int | None:
         """As :meth:`io.RawIOBase.write`: return the bytes written; ``None`` if it would block.
 
+        A subclass overrides it.
+
         :raise OSError: if nothing can be written.
         """
         raise NotImplementedError

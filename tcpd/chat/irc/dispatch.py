@@ -58,8 +58,7 @@ class IrcConversation(IrcClient):
                 return Ready.LATER
         if not isinstance(line, bytes):
             return Ready.NOW
-        if self.outbox.queue.crowded:
-            self.outbox.queue.when_flushed(self.edge.proceed)
+        if self.outbox.queue.delays(self.edge.proceed):
             return Ready.LATER
         if line[:4].upper() == b"PING" or (line[:1] == b"@" and b"PING" in line.upper()):
             self.server.hub.fanout.flush_held()

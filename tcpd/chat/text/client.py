@@ -113,8 +113,7 @@ class TextClient(Client):
             if is_command or self.ahead >= MOST_AHEAD or self._behind is not None:
                 self._blocked = True
                 return Ready.LATER
-        if line is not None and self.outbox.queue.crowded:
-            self.outbox.queue.when_flushed(self.edge.proceed)
+        if line is not None and self.outbox.queue.delays(self.edge.proceed):
             return Ready.LATER
         return Ready.NOW
 
