@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import installing
@@ -25,15 +26,23 @@ MAKING = 900.0
 PYTHON = "3.11"
 
 
+def missing_for(what: str, programs: Sequence[str]) -> str:
+    """Return what this machine lacks of Linux, root and some programs; ``""`` if nothing."""
+    if sys.platform != "linux":
+        return f"{what} requires Linux"
+    if os.geteuid() != 0:
+        return f"{what} requires root"
+    for program in programs:
+        if shutil.which(program) is None:
+            return f"{what} requires {program}, which is not installed"
+    return ""
+
+
 def why_not() -> str:
     """Return why this machine cannot run a box; ``""`` if it can."""
-    if sys.platform != "linux":
-        return "a box requires Linux"
-    if os.geteuid() != 0:
-        return "a box requires root"
-    for program in ("debootstrap", "unshare", "nsenter", "pivot_root", "ip"):
-        if shutil.which(program) is None:
-            return f"a box requires {program}, which is not installed"
+    programs = ("debootstrap", "unshare", "nsenter", "pivot_root", "ip")
+    if missing := missing_for("a box", programs):
+        return missing
     probe = (
         *("unshare", "--mount", "--pid", "--net", "--cgroup", "--fork"),
         *("mount", "-t", "cgroup2", "cgroup2", "/mnt"),

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import installing
+from boxes import missing_for
 
 TOOL = Path(__file__).with_name("sandbox.sh")
 
@@ -42,13 +43,9 @@ _RUN = ("lock", "fail2ban", "haproxy", "stunnel4")
 
 def why_not() -> str:
     """Return why this machine cannot run a sandbox; ``""`` if it can."""
-    if sys.platform != "linux":
-        return "a sandbox requires Linux"
-    if os.geteuid() != 0:
-        return "a sandbox requires root"
-    for program in ("unshare", "nsenter", "setpriv", "pivot_root", "ip"):
-        if shutil.which(program) is None:
-            return f"a sandbox requires {program}, which is not installed"
+    programs = ("unshare", "nsenter", "setpriv", "pivot_root", "ip")
+    if missing := missing_for("a sandbox", programs):
+        return missing
     script = (
         "ip link set lo up && mount -t tmpfs tmpfs /mnt && mkdir /mnt/u /mnt/w /mnt/r &&"
         " mount -t overlay -o lowerdir=/,upperdir=/mnt/u,workdir=/mnt/w overlay /mnt/r"
