@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import datetime
 import os
+import random
 import shutil
 import socket
 import subprocess
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 
 from benchmarks.process import cores
 
 HERE = Path(__file__).resolve().parent
+
+_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 class Skipped(Exception):
@@ -97,8 +101,22 @@ class Ground:
 
 
 def free_port() -> int:
-    """Return a port that is not in use."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
+    """A TCP and UDP port that no socket uses, on any address.
+
+    The port lies below the kernel's range of ephemeral ports (ip(7)). A port of that range may be
+    given to another process before the caller binds it. It may also be the source port of a client
+    on another address, also in TIME_WAIT, and bind(2) to a wildcard then fails with EADDRINUSE.
+    The port is random, so that processes side by side choose different ones.
+    """
+    lowest = int(_RANGE.read_text().split()[0]) if _RANGE.exists() else 32768
+    while True:
+        port = random.SystemRandom().randrange(10_000, lowest)
+        with ExitStack() as sockets:
+            try:
+                for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                    sock = sockets.enter_context(socket.socket(socket.AF_INET6, kind))
+                    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+                    sock.bind(("::", port))
+            except OSError:
+                continue
         return port

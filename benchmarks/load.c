@@ -310,6 +310,7 @@ static double *said_at[16];
 static uint32_t *delays;
 static double arrived, asked, longest;
 static int joined, registered;
+static char letter; /* of all nicknames; the members of the load before may not have left yet */
 
 static void tell(struct conn *c, const char *line)
 {
@@ -362,7 +363,7 @@ static char *irc_line(struct conn *c, char *line, size_t *length)
         fail("member %d: %s", me, line);
     if (kind != IRC || !c->joined || strcmp(command, "PRIVMSG") || !(text = strstr(line, " :")))
         return NULL;
-    /* :m00000!~m@host PRIVMSG #lobby :000000000000 the quick... */
+    /* :a00000!~m@host PRIVMSG #lobby :000000000000 the quick... */
     static char cut[600];
     *length = sprintf(cut, "#lobby <%.6s> %.500s", line + 1, text + 2);
     return cut;
@@ -376,13 +377,13 @@ static void chat_line(struct conn *c, char *line, size_t length)
             return;
     } else if (!c->joined) {
         char own[40];
-        sprintf(own, "* m%05d joined #lobby", me);
+        sprintf(own, "* %c%05d joined #lobby", letter, me);
         if (!strcmp(line, own))
             c->joined = 1, joined++;
         return;
     }
-    /* #lobby <m00000> 000000000000 the quick... */
-    if (strncmp(line, "#lobby <m", 9))
+    /* #lobby <a00000> 000000000000 the quick... */
+    if (strncmp(line, "#lobby <", 8) || line[8] != letter)
         return;
     char *end;
     unsigned long sender = strtoul(line + 9, &end, 10);
@@ -427,6 +428,7 @@ static void chat_event(struct conn *c, uint32_t events)
 
 static void chat_open(void)
 {
+    letter = 'a' + getpid() % 26;
     delays = room_for(SLOWEST, sizeof *delays);
     for (int s = 0; s < senders; s++) {
         hearers[s] = room_for(window, sizeof **hearers);
@@ -440,11 +442,10 @@ static void chat_open(void)
         open_conn(c, 1);
         watch(c, EPOLL_CTL_ADD, EPOLLIN);
         if (kind == CHAT) {
-            sprintf(nick, "m%05d\r\n", i);
+            sprintf(nick, "%c%05d\r\n", letter, i);
             tell(c, nick);
         } else {
             char lines[80];
-            char letter = kind == IRC ? 'm' : 'a' + getpid() % 26;
             sprintf(lines, "NICK %c%05d\r\nUSER m 0 * :m\r\n", letter, i);
             tell(c, lines);
         }

@@ -60,6 +60,7 @@ def _measure(ground: Ground, case: Case, server: Running, seconds: float) -> dic
         "p99_ms" in tries[-1] and tries[-1]["disturbed"] > _DISTURBED and len(tries) < _TRIES
     ):
         tries.append(_measure_once(ground, case, server, seconds))
+        time.sleep(_REST)
     return min(tries, key=lambda result: result["disturbed"])
 
 
@@ -115,7 +116,6 @@ def measure_load(
                     table.skipped[each.name] = str(why)
                     continue
                 table.add(each.name, round_, result)
-                time.sleep(_REST)
             _say(f"{case.name}: round {round_ + 1} of {rounds}")
     finally:
         for each in running:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from ports import free_port
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import MemoryReactorClock
 
+from benchmarks.ground import free_port
 from tcpd.config.listen import Address, EndpointString, Listener
 from tcpd.config.overlap import overlap, spot_of
 from tcpd.net.listeners import ListenError, open_datagrams, open_stream
