@@ -1,8 +1,7 @@
 """Sends events to the clients of this node: one rendering per format, one append per client.
 
 The inner loop of :meth:`Fanout._append` is the hot path of chat: it runs once per recipient of each
-message. Each room therefore caches the outboxes of its members' clients, by format, until its
-membership changes.
+message. Each room therefore caches the outboxes of its members' clients, by format.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from typing import Any
 from tcpd.chat.format import Format
 from tcpd.chat.outbox import FlushQueue, Outbox
 from tcpd.chat.people import Client, Person
+from tcpd.chat.recipients import Recipients
 from tcpd.chat.room import Room
 from tcpd.chat.state import Outcome
 from tcpd.events.chat import Event, PrivateMessage, Quit, RoomMessage
@@ -24,7 +24,7 @@ from tcpd.ops.counters import ChatCounters
 HOLDABLE = frozenset({RoomMessage, Quit})
 
 #: Outboxes by format.
-_Groups = Sequence[tuple[Format, list[Outbox]]]
+_Groups = Iterable[tuple[Format, list[Outbox]]]
 
 
 class Fanout:
@@ -72,7 +72,7 @@ class Fanout:
             return
         self.held = []
         self._held_room = self._held_skip = self._held_origin = None
-        self._append(held, room.recipients or _recipients(room), skip)
+        self._append(held, _recipients(room), skip)
         if origin is not None:
             queue = self.queue
             origin.position = queue.done + len(queue.broadcasts)  # mark_flush_position
@@ -171,7 +171,7 @@ class Fanout:
         groups: dict[Format, list[Outbox]] = {}
         for client in clients:
             groups.setdefault(client.format, []).append(client.outbox)
-        self._append((event,), list(groups.items()), None)
+        self._append((event,), groups.items(), None)
         self._drop_full()
 
     def _append(self, events: Sequence[Event], groups: _Groups, skip: Outbox | None) -> None:
@@ -227,19 +227,11 @@ class Fanout:
 
 def _recipients(room: Room) -> _Groups:
     """Return the outboxes of a room, cached."""
-    found: _Groups | None = room.recipients
+    found = room.recipients
     if found is None:
-        found = room.recipients = _grouped(room.members)
-    return found
+        found = room.recipients = Recipients(room.members)
+    return found.groups.items()
 
 
 def _grouped(people: Iterable[Person]) -> _Groups:
-    groups: dict[Format, list[Outbox]] = {}
-    for person in people:
-        for client in person.clients:
-            format = client.format
-            if format in groups:
-                groups[format].append(client.outbox)
-            else:
-                groups[format] = [client.outbox]
-    return list(groups.items())
+    return Recipients(people).groups.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from functools import cache
+from itertools import islice
 from typing import Any
 
 #: Outboxes flushed per turn that contain only broadcasts: each flush is a system call, and ten
@@ -15,16 +16,18 @@ BROADCASTS_A_TURN = 500
 SECONDS_A_TURN = 0.005
 
 #: Outboxes flushed between two readings of the clock.
-_BATCH = 20
+_BATCH = 32
 
 
 class FlushQueue:
     """Outboxes with pending bytes, flushed together at the end of a reactor turn.
 
     Replies are flushed first. Broadcasts follow, at most :data:`BROADCASTS_A_TURN` sockets or
-    :data:`SECONDS_A_TURN` per turn; in a room of thousands this also coalesces writes. All
-    frontends share one queue, so that a position in it (:meth:`Outbox.mark_flush_position`) shows
-    whether a broadcast was written to all its recipients.
+    :data:`SECONDS_A_TURN` per turn; in a room of thousands this also coalesces writes. The rest is
+    flushed at every second call: tcpd's reactor flushes twice in a turn, and the lines of clients
+    are processed once (:class:`tcpd.policy.workqueue.WorkQueue`). All frontends share one queue, so
+    that a position in it (:meth:`Outbox.mark_flush_position`) shows whether a broadcast was written
+    to all its recipients.
 
     :ivar broadcasts: outboxes with broadcasts, oldest first.
     :ivar done: the number of outboxes with broadcasts that have been flushed.
@@ -39,6 +42,7 @@ class FlushQueue:
     __slots__ = (
         "_now",
         "_replies",
+        "_resting",
         "_schedule",
         "_scheduled",
         "_waiting",
@@ -55,6 +59,7 @@ class FlushQueue:
         self._schedule = schedule
         self._now = now
         self._scheduled = False
+        self._resting = False  # the last call flushed broadcasts and left some
         self.broadcasts: list[Outbox] = []
         self._replies: list[Outbox] = []
         self.done = 0
@@ -105,15 +110,11 @@ class FlushQueue:
         self._scheduled = False
         replies, self._replies = self._replies, []
         failed = _flush(replies, ())
-        deadline = self._now() + SECONDS_A_TURN
-        left = BROADCASTS_A_TURN
-        while self.broadcasts and left and self._now() < deadline:
-            batch = self.broadcasts[: min(left, _BATCH)]
-            del self.broadcasts[: len(batch)]
-            left -= len(batch)
-            self.done += len(batch)
-            failed = _flush((), batch) or failed
+        self._resting = not self._resting and bool(self.broadcasts)
+        if self._resting:
+            failed = self._flush_broadcasts() or failed
         if not self.broadcasts:
+            self._resting = False
             if self.crowded:
                 self._end_crowd()
         elif not self._scheduled:
@@ -121,6 +122,25 @@ class FlushQueue:
             self._schedule(self)
         if failed is not None:
             raise failed
+
+    def _flush_broadcasts(self) -> Exception | None:
+        """Flush broadcasts within the limits of a turn; return as :func:`_flush` does."""
+        taken = self.broadcasts[:BROADCASTS_A_TURN]
+        del self.broadcasts[:BROADCASTS_A_TURN]
+        self.done += len(taken)
+        if len(taken) <= _BATCH:
+            return _flush((), taken)
+        deadline = self._now() + SECONDS_A_TURN
+        failed: Exception | None = None
+        left = iter(taken)
+        for _ in range(0, len(taken), _BATCH):
+            failed = _flush((), islice(left, _BATCH)) or failed
+            if self._now() >= deadline:
+                rest = list(left)
+                self.broadcasts[:0] = rest
+                self.done -= len(rest)
+                break
+        return failed
 
 
 def _flush(replies: Iterable[Outbox], broadcasts: Iterable[Outbox]) -> Exception | None:

@@ -6,12 +6,12 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
 
 from tcpd.chat.hosts import Network
 from tcpd.chat.masks import Mask
 from tcpd.chat.names import fold
 from tcpd.chat.people import Person
+from tcpd.chat.recipients import Recipients
 from tcpd.events.chat import LISTS, Change, Identity, Mode
 
 
@@ -119,8 +119,8 @@ class Room:
     :ivar unrestricted: whether all messages of members are allowed: the room is not moderated, CTCP
         is allowed, and there are no bans.
     :ivar was_private: whether the room ever had a key or a ban, or was invite-only or hidden.
-    :ivar recipients: a cache of :class:`tcpd.chat.fanout.Fanout`; ``None`` after each change of
-        membership.
+    :ivar recipients: a cache of :class:`tcpd.chat.fanout.Fanout`; ``None`` after a member has left,
+        or the clients of one have changed.
     """
 
     __slots__ = (
@@ -150,7 +150,7 @@ class Room:
         self.modes = Modes()
         self.lists: dict[Mode, dict[str, Listed]] = {mode: {} for mode in LISTS}
         self.invited: dict[str, None] = {}
-        self.recipients: Any = None
+        self.recipients: Recipients | None = None
         self.unrestricted = True
         self.was_private = False
         self._snapshot: tuple[Person, ...] | None = None
@@ -162,7 +162,9 @@ class Room:
     def add(self, person: Person, ranks: int) -> None:
         """Add a member. Called by the state alone."""
         self.members[person] = ranks
-        self.recipients = self._snapshot = None
+        self._snapshot = None
+        if self.recipients is not None:
+            self.recipients.add(person)
 
     def remove(self, person: Person) -> None:
         """Remove a member. Called by the state alone."""

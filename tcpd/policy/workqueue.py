@@ -4,6 +4,10 @@ A client may cause work that takes milliseconds: a long reply, a report, a messa
 limit per connection does not bound the work of a thousand connections. All connections therefore
 share one limit: the seconds that a reactor turn may spend on this work. The rest waits for the next
 turn. Scheduling is round robin by address, then by client of the address.
+
+A client that has nothing in the queue is served at once while a part of the turn's time is left,
+even if others wait. Otherwise a PING would wait for ten thousand JOINs that other clients sent
+before. fq_codel (RFC 8290 section 4.2, "new flows") gives new flows priority for the same reason.
 """
 
 from __future__ import annotations
@@ -22,6 +26,9 @@ SECONDS_A_TURN = 0.005
 #: Time slice of one client while others wait, in seconds.
 SECONDS_A_SHARE = 0.0005
 
+#: The part of SECONDS_A_TURN for clients that have nothing in the queue, while others wait.
+SECONDS_FOR_NEW = 0.002
+
 #: The share of background work, such as leaving rooms after a disconnect. It is scheduled like the
 #: work of one address.
 BACKGROUND: Hashable = None
@@ -32,7 +39,7 @@ class WorkSource(Protocol):
 
     @property
     def share(self) -> Hashable:
-        """The scheduling key; see :func:`share_of`. Read when the source is queued."""
+        """The scheduling key; see :func:`share_of`. Read while other sources wait."""
 
     def work(self, deadline: float) -> bool:
         """Do at least one step of the work, and start no step after the deadline.
@@ -52,7 +59,10 @@ def share_of(address: IPAddress | None, client: Hashable) -> Hashable:
 
 
 class WorkQueue:
-    """Runs sources: immediately if the turn has time left and no source waits, else in order.
+    """Runs sources: immediately if the turn has time left for them, else in order.
+
+    While sources wait, but no background work, :data:`SECONDS_FOR_NEW` of the turn is for sources
+    that do not wait.
 
     A source is in the queue at most once. A waiting source that raises is removed and reported.
 
@@ -72,6 +82,7 @@ class WorkQueue:
         "_seconds",
         "_shares",
         "_soon",
+        "_used_by_new",
         "_waiting",
         "now",
     )
@@ -91,6 +102,7 @@ class WorkQueue:
         self._counting = False  # a call of flush is scheduled
         self._draining = False  # and it will run sources
         self._running = False
+        self._used_by_new = 0.0  # seconds of this turn, for new sources while others wait
         # the sources of each share, in round robin order, without empty shares
         self._shares: OrderedDict[Hashable, OrderedDict[WorkSource, None]] = OrderedDict()
         #: the share of each waiting source
@@ -119,7 +131,9 @@ class WorkQueue:
             self._counting = True
             self._deadline = now + self._seconds
             self._soon(self)
-        elif self._waiting or self._running or now >= self._deadline:
+        elif self._waiting:
+            return self._run_new(source, now)
+        elif self._running or now >= self._deadline:
             self._put(source)
             return False
         self._running = True
@@ -128,6 +142,30 @@ class WorkQueue:
                 self._put(source)
         finally:
             self._running = False
+        return True
+
+    def _run_new(self, source: WorkSource, now: float) -> bool:
+        """Run a source while others wait, or queue it.
+
+        It is queued if background work waits: somebody who reconnects should find the own nickname
+        free.
+        """
+        if (
+            self._running
+            or self._used_by_new >= SECONDS_FOR_NEW
+            or source in self._waiting
+            or BACKGROUND in self._shares
+            or source.share is BACKGROUND
+        ):
+            self._put(source)
+            return False
+        self._running = True
+        try:
+            if source.work(now + SECONDS_A_SHARE):
+                self._put(source)
+        finally:
+            self._running = False
+            self._used_by_new += self.now() - now
         return True
 
     def add(self, source: WorkSource) -> None:
@@ -173,7 +211,8 @@ class WorkQueue:
         """Run at least one source, and more until the deadline of the turn."""
         shares = self._shares
         now = self.now()
-        self._deadline = deadline = now + self._seconds
+        self._deadline = deadline = now + self._seconds - min(SECONDS_FOR_NEW, self._used_by_new)
+        self._used_by_new = 0.0
         self._running = True
         try:
             while shares:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tcpd.chat.names import fold
+from tcpd.chat.recipients import Recipients
 from tcpd.chat.refused import Refused
 from tcpd.chat.room import Rank
 from tcpd.chat.state import ChatState
@@ -274,12 +275,12 @@ class HubMachine(RuleBasedStateMachine):
 
     @invariant()
     def recipients_are_the_clients_of_the_members(self) -> None:
-        """A room caches the outboxes of its members until its membership changes."""
+        """A room caches the outboxes of its members, by the formats of their clients."""
         for room in self.hub.rooms:
-            cached = [] if room.recipients is None else room.recipients
-            outboxes = [box for _, boxes in cached for box in boxes]
-            clients = [client.outbox for each in room.members for client in each.clients]
-            assert room.recipients is None or outboxes == clients
+            if room.recipients is not None:
+                fresh = Recipients(room.members).groups
+                assert room.recipients.groups == fresh
+                assert sum(map(len, fresh.values())) == sum(len(p.clients) for p in room.members)
 
     @invariant()
     def cached_bans_agree_with_the_lists(self) -> None:

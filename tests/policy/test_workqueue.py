@@ -14,6 +14,7 @@ from tcpd.policy.workqueue import (
     BACKGROUND,
     SECONDS_A_SHARE,
     SECONDS_A_TURN,
+    SECONDS_FOR_NEW,
     WorkQueue,
     share_of,
 )
@@ -61,6 +62,10 @@ class SteppedSource:
         self.steps += steps
         self.turns.queue.run(self)
 
+    def wait(self, *steps: float) -> None:
+        self.steps += steps
+        self.turns.queue.add(self)
+
     def work(self, deadline: float) -> bool:
         self.runs += 1
         while self.steps:
@@ -89,7 +94,7 @@ def test_work_beyond_the_turn_waits_until_output_is_flushed() -> None:
     flood = turns.client("flood", 1)
     flood.add(*[0.001] * 12)
     assert len(turns.done) == 5
-    turns.client("late", 2).add(0.001)
+    turns.client("late", 2).wait(0.001)
     assert len(turns.queue) == 2
     assert turns.turn() == 0.0  # transports flush in the same turn
     assert turns.turn() == pytest.approx(SECONDS_A_TURN, abs=0.001)
@@ -103,13 +108,54 @@ def test_round_robin_by_address_then_by_client() -> None:
     turns = SteppedScheduler()
     turns.client("busy", 0).add(1.0)
     for name in ("a1", "a2", "a3"):
-        turns.client(name, "a").add(*[SECONDS_A_SHARE] * 2)
-    turns.client("b1", "b").add(*[SECONDS_A_SHARE] * 3)
-    turns.client("c1", "c").add(SECONDS_A_SHARE)
+        turns.client(name, "a").wait(*[SECONDS_A_SHARE] * 2)
+    turns.client("b1", "b").wait(*[SECONDS_A_SHARE] * 3)
+    turns.client("c1", "c").wait(SECONDS_A_SHARE)
     while turns.due:
         turns.turn()
     names = [name for name, _ in turns.done]
     assert names == ["busy", "a1", "b1", "c1", "a2", "b1", "a3", "b1", "a1", "a2", "a3"]
+
+
+def test_client_with_nothing_queued_is_served_while_others_wait() -> None:
+    """ "A client that has nothing in the queue is served at once while a part of the turn's time is
+    left" """
+    turns = SteppedScheduler()
+    flood = turns.client("flood", 1)
+    flood.add(*[0.001] * 20)
+    begun = turns.now
+    ping = turns.client("ping", 1)
+    for _ in range(3):
+        ping.add(0.0001)
+    assert turns.done[-3:] == [("ping", 1), ("ping", 2), ("ping", 3)]
+    turns.client("long", 1).add(*[0.0004] * 5)
+    assert turns.done[-1] == ("long", 2), "one share of time"
+    number = 0
+    while turns.now < begun + SECONDS_FOR_NEW:
+        number += 1
+        turns.client(f"new {number}", 1).add(0.0003)
+    late = turns.client("late", 1)
+    late.add(0.0001)
+    assert late in turns.queue
+    turns.turn()
+    assert turns.turn() == pytest.approx(SECONDS_A_TURN - SECONDS_FOR_NEW, abs=0.001)
+    assert ("late", 1) in turns.done
+    ping.add(0.0001)
+    assert turns.done[-1] == ("ping", 4), "each turn has time for new clients"
+
+
+@pytest.mark.parametrize("share", [BACKGROUND, 1])
+def test_background_work_and_what_comes_after_it_is_queued(share: Hashable) -> None:
+    """ "It is queued if background work waits" """
+    turns = SteppedScheduler()
+    turns.client("busy", 0).add(1.0, 1.0)
+    if share is not BACKGROUND:
+        turns.client("departure", BACKGROUND).add(0.0001)
+    turns.client("new", share).add(0.0001)
+    assert turns.done == [("busy", 1)]
+    while turns.due:
+        turns.turn()
+    assert ("new", 1) in turns.done
 
 
 def test_single_source_gets_the_whole_turn() -> None:
@@ -230,10 +276,10 @@ def test_turn_is_bounded_and_no_client_starves(
             number, steps = later.pop(0)
             client = clients[number % len(clients)]
             sizes[number % len(clients)] += len(steps)
-            waiting = len(turns.queue)
-            before = turns.now
+            before, waits = turns.now, client in turns.queue
             client.add(*steps)
-            assert not waiting or turns.now == before  # no overtaking
+            assert turns.now < before + SECONDS_A_TURN + LONGEST_STEP
+            assert not waits or turns.now == before
         runs = {client: client.runs for client in clients if client in turns.queue}
         drains = turns.queue.runs_next
         # no step starts after the deadline
@@ -254,7 +300,7 @@ def test_addresses_and_their_clients_get_equal_turns(
     clients = [turns.client(str(n), share, *endless) for n, share in enumerate(shares)]
     turns.client("busy", "busy").add(1.0)
     for client in clients:
-        turns.queue.run(client)
+        client.wait()
     for _ in range(40):
         turns.turn()
     by_share: dict[int, list[int]] = {}
