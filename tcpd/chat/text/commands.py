@@ -65,9 +65,14 @@ def talk(reply: TextReply, text: str, kind: Kind, room: Room | None = None) -> b
     if room is None:
         reply.show_target()
         return False
-    server = reply.server
-    for piece in split_message(text, room_for(reply.person, room.name, kind)):
-        refused = server.hub.say(reply.client, room.name, piece, kind)
+    client = reply.client
+    server = client.server
+    if len(text) * 4 <= ALWAYS_FITS:  # a character takes at most 4 bytes
+        pieces = [text]
+    else:
+        pieces = split_message(text, room_for(reply.person, room.name, kind))
+    for piece in pieces:
+        refused = server.hub.say(client, room.name, piece, kind)
         if refused is not None:
             reply.refuse(refused)
             return False

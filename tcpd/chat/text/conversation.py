@@ -37,9 +37,10 @@ class TextConversation(TextClient):
         try:
             self._take(reply, line)
         finally:
-            reply.end()
-            if not reply.is_complete:
-                self.opened(reply)
+            if not reply.is_short:
+                reply.end()
+                if not reply.is_complete:
+                    self.opened(reply)
 
     def _take(self, reply: TextReply, line: bytes | LineFault) -> None:
         if isinstance(line, LineFault):
