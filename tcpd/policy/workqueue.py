@@ -77,6 +77,7 @@ class WorkQueue:
         "_counting",
         "_deadline",
         "_draining",
+        "_for_new",
         "_report",
         "_running",
         "_seconds",
@@ -98,6 +99,7 @@ class WorkQueue:
         self._soon = soon
         self._report = report
         self._seconds = seconds
+        self._for_new = min(SECONDS_FOR_NEW, seconds)
         self._deadline = 0.0
         self._counting = False  # a call of flush is scheduled
         self._draining = False  # and it will run sources
@@ -147,12 +149,12 @@ class WorkQueue:
     def _run_new(self, source: WorkSource, now: float) -> bool:
         """Run a source while others wait, or queue it.
 
-        It is queued if background work waits: somebody who reconnects should find the own nickname
+        It is queued if background work waits, so that the nickname of a client that reconnects is
         free.
         """
         if (
             self._running
-            or self._used_by_new >= SECONDS_FOR_NEW
+            or self._used_by_new >= self._for_new
             or source in self._waiting
             or BACKGROUND in self._shares
             or source.share is BACKGROUND
@@ -211,7 +213,7 @@ class WorkQueue:
         """Run at least one source, and more until the deadline of the turn."""
         shares = self._shares
         now = self.now()
-        self._deadline = deadline = now + self._seconds - min(SECONDS_FOR_NEW, self._used_by_new)
+        self._deadline = deadline = now + self._seconds - min(self._for_new, self._used_by_new)
         self._used_by_new = 0.0
         self._running = True
         try:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import forking
 import pytest
-from ports import free_port
 from running import PATIENCE, Daemon, receive_until
 from wires import VethPair
 
+from benchmarks.ground import free_port
 from tcpd.ctl.client import Control
 
 pytestmark = pytest.mark.live

@@ -147,8 +147,9 @@ def test_programs_are_started_a_few_a_turn(start: Start) -> None:
     while started[-1] < len(clients):
         harness.turn()
         started.append(harness.words["program-started"])
-    assert started[0] == 1
-    assert all(after - before <= 1 for before, after in pairwise(started))
+    # at most one from the queue, and one of a client that has nothing queued
+    assert started[0] <= 2
+    assert all(after - before <= 2 for before, after in pairwise(started))
     assert [harness.all_of(client) for client in clients] == [b""] * len(clients)
 
 
