@@ -111,11 +111,12 @@ class TcpdSettings:
         "clients need it.",
         reloadable=False,
     )
-    server_isn: bool = option(
-        BOOLEAN,
-        False,
+    server_isn: bool | None = option(
+        or_word(BOOLEAN, "auto"),
+        None,
         "Whether handshake reports include the server's initial sequence number. This needs the "
-        "capability CAP_NET_ADMIN while the ports are opened.",
+        "capability CAP_NET_ADMIN while the ports are opened. auto: if the daemon has it; yes: "
+        "log a warning if the number is not available.",
         reloadable=False,
     )
     drain: float = option(

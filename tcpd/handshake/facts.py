@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from ipaddress import IPv4Address, IPv6Address
 
+from tcpd.handshake.client_hello import ClientHello
 from tcpd.handshake.packet import SavedSyn
 from tcpd.handshake.tcp_info import TcpInfo
 
@@ -128,6 +129,7 @@ class Tls:
     :ivar server_name: the name that the client requested (SNI); empty if none.
     :ivar resumed: whether the session was resumed.
     :ivar client: the subject of the client's certificate; empty if it sent none.
+    :ivar hello: the client's first message; ``None`` if it was not kept or is malformed.
     """
 
     version: str | None = None
@@ -137,6 +139,7 @@ class Tls:
     server_name: str | None = None
     resumed: bool | None = None
     client: str | None = None
+    hello: ClientHello | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tcpd.handshake.derive import NO_INFO, path_mtu, peer_name
-from tcpd.handshake.facts import Facts, Tls, Transport
+from tcpd.handshake.facts import Facts, Transport
 from tcpd.handshake.network import ip_header_values, network_values, ttl_label
 from tcpd.handshake.packet import SavedSyn
 from tcpd.handshake.tcp_info import NO_MIN_RTT, NO_THRESHOLD, InfoOptions, TcpInfo, unit_of
+from tcpd.handshake.tls_values import tls_session_values, tls_values
 from tcpd.handshake.values import Section, Value, derived, known, seen, unavailable
 
-_NOT_PUBLIC = "the TLS library has no public API for it"
 #: Only the service knows these; a report for an operator is made without it.
 _NOT_REPORTED = "not reported by the service"
 _NO_ADDRESS = "the socket has no address"
 _NOT_READ = "not available from the kernel"
-_NO_TLS = "there is no TLS on this connection"
 
 #: The fields of :class:`TcpInfo` that describe the path.
 _TRANSPORT = (
@@ -171,9 +170,7 @@ _OPTIONS = (
 
 def _session(facts: Facts) -> Iterator[Value]:
     yield known("age", "age of the connection", facts.age, "s", why="not reported")
-    resumed = None if facts.tls is None else facts.tls.resumed
-    why = _NO_TLS if facts.tls is None else _NOT_PUBLIC
-    yield known("tls_resumed", "TLS session resumed", resumed, why=why)
+    yield from tls_session_values(facts.tls)
     proxy = facts.proxy
     if proxy is None:
         yield seen("proxy", "PROXY header", None)
@@ -191,34 +188,11 @@ def _session(facts: Facts) -> Iterator[Value]:
         yield known(f"proxy_{name}", f"- {label}", value, why="not in the PROXY header")
 
 
-_TLS = (
-    ("version", "TLS version"),
-    ("cipher", "cipher suite"),
-    ("group", "key exchange"),
-    ("alpn", "ALPN"),
-    ("server_name", "server name (SNI)"),
-    ("client", "client certificate"),
-)
-
-
 def _presentation(facts: Facts) -> Iterator[Value]:
-    if facts.tls is None:
-        yield seen("tls", "TLS", False)
-    else:
-        yield seen("tls", "TLS", True)
-        yield from _tls(facts.tls)
+    yield from tls_values(facts.tls)
     yield known("encoding", "character encoding", facts.encoding, why=_NOT_REPORTED)
     why = f"{_NOT_REPORTED}, or no line received yet"
     yield known("line_ending", "line ending in use", facts.line_ending, why=why)
-
-
-def _tls(tls: Tls) -> Iterator[Value]:
-    for name, label in _TLS:
-        value: str | None = getattr(tls, name)
-        if value == "":  # known to be absent
-            yield seen(f"tls_{name}", label, None)
-        else:
-            yield known(f"tls_{name}", label, value, why=_NOT_PUBLIC)
 
 
 def _application(facts: Facts) -> Iterator[Value]:

@@ -15,6 +15,7 @@ from tcpd.handshake.derive import (
 )
 from tcpd.handshake.facts import Endpoint, Facts, Transport
 from tcpd.handshake.network import network_values, ttl_label
+from tcpd.handshake.p0f import p0f_signature
 from tcpd.handshake.packet import SavedSyn, TcpFlags
 from tcpd.handshake.tcp_info import InfoOptions
 from tcpd.handshake.tcp_options import (
@@ -103,6 +104,7 @@ def _syn(facts: Facts, handshake: Handshake) -> Iterator[Value]:
     yield seen("ecn_setup", "ECN", str(ecn_setup(syn)), text=_ECN_SETUP[ecn_setup(syn)])
     yield seen("data_length", "data in the SYN", syn.data_length, "bytes")
     yield from network_values(syn)
+    yield derived("p0f", "p0f signature", p0f_signature(syn), why="p0f's raw form")
 
 
 def _syn_options(syn: SavedSyn) -> Iterator[Value]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 import sys
+from collections.abc import Iterable
 from dataclasses import Field, dataclass, field, fields
 from enum import IntFlag
 from typing import Any, Literal
@@ -170,6 +171,7 @@ class TcpInfo:
 
 
 _FIELDS: tuple[Field[Any], ...] = fields(TcpInfo)
+_BY_NAME = {known.name: known for known in _FIELDS}
 _SIZES = {"Q": 8, "I": 4, "H": 2}
 _UNITS = {known.name: known.metadata["unit"] for known in _FIELDS}
 
@@ -199,6 +201,22 @@ def parse_tcp_info(data: bytes, byteorder: Literal["little", "big"] = sys.byteor
     if len(data) < _LEAST:
         raise PacketError(f"{len(data)} bytes are too few for a tcp_info")
     return TcpInfo(**{known.name: _read(data, known, byteorder) for known in _FIELDS})
+
+
+def read_fields(
+    data: bytes, names: Iterable[str], byteorder: Literal["little", "big"] = sys.byteorder
+) -> dict[str, int]:
+    """Read some fields of the structure, those that the kernel has.
+
+    :param data: see :func:`parse_tcp_info`; any bytes.
+    :param names: of fields that are numbers.
+    """
+    found = {}
+    for name in names:
+        value = _read(data, _BY_NAME[name], byteorder)
+        if value is not None:
+            found[name] = value
+    return found
 
 
 def _read(data: bytes, known: Field[Any], byteorder: Literal["little", "big"]) -> Any:

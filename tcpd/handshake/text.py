@@ -104,7 +104,11 @@ def _line(value: Value, width: int) -> list[str]:
         text = f"{text} (derived: {value.why})"
     elif value.why:
         text = f"{text} ({value.why})"
-    return _wrapped(text, f"  {value.label:{_LABELS}} ", " " * (_LABELS + 3), width)
+    indent = _LABELS + 3
+    if max(map(len, text.split(" "))) > width - indent:
+        # a long word, such as a signature, gets a line, where it can be copied
+        return [f"  {value.label}", *_wrapped(text, " " * 4, " " * 4, width)]
+    return _wrapped(text, f"  {value.label:{_LABELS}} ", " " * indent, width)
 
 
 def _columns(accepted: TcpInfo | None, now: TcpInfo | None) -> Iterator[str]:
@@ -127,6 +131,8 @@ def _cell(name: str, value: int | None) -> str:
 
 
 def _wrapped(text: str, first: str, other: str, width: int) -> list[str]:
+    if text.isprintable() and text.strip() == text != "" and len(first) + len(text) <= width:
+        return [first + text]  # the usual case; textwrap takes ten times as long
     return textwrap.wrap(
         text,
         width,

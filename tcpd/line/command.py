@@ -56,6 +56,10 @@ class ConnectionFacts(Protocol):
         """See :meth:`tcpd.interfaces.IConnection.facts`."""
         ...
 
+    def tcp_sample(self) -> dict[str, int] | None:
+        """See :meth:`tcpd.interfaces.IConnection.tcp_sample`."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class PlainFacts:
@@ -75,6 +79,10 @@ class PlainFacts:
             no_server_isn=NoServerIsn.NOT_TCP,
             service=self.service,
         )
+
+    def tcp_sample(self) -> dict[str, int] | None:
+        """See :class:`ConnectionFacts`; ``None``."""
+        return None
 
 
 class SessionStats:

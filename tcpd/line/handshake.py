@@ -12,10 +12,14 @@ from tcpd.handshake.facts import Facts
 from tcpd.handshake.page import drawing_and_steps
 from tcpd.handshake.report import Report, build
 from tcpd.handshake.text import REPLY_WIDTH, layers_lines, tcpinfo_lines
-from tcpd.line.command import Command, Request
+from tcpd.line.command import Answer, Command, Request
 from tcpd.line.reply import Reply, WrongArguments
+from tcpd.line.watch import TcpInfoWatch
 
 _USAGE = "[json|utf8]"
+
+#: The seconds of TCPINFO watch.
+_WATCH = range(1, 61)
 _FORMS = "\njson is one line of JSON; utf8 allows box-drawing characters."
 
 
@@ -62,9 +66,33 @@ layers = _report_command(
     layers_json,
 )
 
-tcpinfo = _report_command(
+_tcpinfo = _report_command(
     "TCPINFO",
     "Shows the kernel's measurements of your connection (TCP_INFO).",
     tcpinfo_lines,
     tcpinfo_json,
+)
+
+
+def _tcpinfo_or_watch(request: Request) -> Answer:
+    words = request.words
+    if not words or words[0].lower() != "watch":
+        return _tcpinfo.call(request)
+    if len(words) != 2 or not (words[1].isascii() and words[1].isdigit()) or len(words[1]) > 2:
+        raise WrongArguments
+    seconds = int(words[1])
+    if seconds not in _WATCH:
+        raise WrongArguments
+    connection = request.connection
+    if connection.tcp_sample() is None:
+        return Reply(250, ("not available: not a TCP connection",))
+    return TcpInfoWatch(connection, request.context.clock, seconds)
+
+
+tcpinfo = Command(
+    "TCPINFO",
+    "[json|utf8|watch SECONDS]",
+    f"{_tcpinfo.help}\nwatch sends a line of figures each second, for 1 to 60 seconds or until you "
+    "send anything.",
+    _tcpinfo_or_watch,
 )

@@ -11,14 +11,15 @@ from OpenSSL import SSL
 from twisted.internet import address as twisted_address
 
 from tcpd.handshake.as_json import compact
+from tcpd.handshake.client_hello import parse_client_hello
 from tcpd.handshake.facts import Absence, Endpoint, Facts, NoServerIsn, Proxy, Tls, Transport
 from tcpd.handshake.packet import PacketError, SavedSyn, parse_saved_syn
+from tcpd.handshake.sample import sample
 from tcpd.handshake.tcp_info import TcpInfo, parse_tcp_info
 from tcpd.net.connection_view import ConnectionView
 from tcpd.net.handshake_capture import TCP_INFO, CapturedHandshake, CaptureOptions, read_syn
 from tcpd.net.proxy import ProxyFacts
 from tcpd.net.route import output_interface
-from tcpd.net.tls import TLSFacts
 from tcpd.policy.addresses import plain_address
 
 #: Bytes; more than any kernel has in its ``struct tcp_info``.
@@ -39,7 +40,7 @@ def connection_facts(connection: ConnectionView) -> Facts:
     sock = socket_of(connection)
     common: dict[str, Any] = {
         "proxy": _proxy(connection, connection.proxy),
-        "tls": connection.tls and _tls(connection.tls, connection.tls_handle),
+        "tls": connection.tls and _tls(connection),
         "age": connection.age,
         "bytes_in": connection.bytes_in,
         "bytes_out": connection.bytes_out,
@@ -80,13 +81,25 @@ def connection_facts(connection: ConnectionView) -> Facts:
         accepted=_info(captured.begin),
         now=_info(_option(sock, TCP_INFO, _MAX_INFO)),
         server_isn=captured.isn,
-        no_server_isn=None if captured.isn is not None else capture.no_isn or NoServerIsn.FAILED,
+        no_server_isn=_no_server_isn(capture, captured),
         congestion=_text(_option(sock, socket.TCP_CONGESTION, _MAX_NAME)),
         max_segment=_number(sock, socket.TCP_MAXSEG),
         interface=interface,
         interface_mtu=mtu,
         **common,
     )
+
+
+def tcp_sample(connection: ConnectionView) -> dict[str, int] | None:
+    """Return the main figures of TCP_INFO at present, by one system call.
+
+    :return: see :func:`tcpd.handshake.sample.sample`; ``None`` if it is no TCP connection.
+    """
+    sock = socket_of(connection)
+    if sock is None or sock.family == socket.AF_UNIX:
+        return None
+    data = _option(sock, TCP_INFO, _MAX_INFO)
+    return None if data is None else sample(data)
 
 
 def socket_of(connection: ConnectionView) -> socket.socket | None:
@@ -117,6 +130,14 @@ def saved_syn(
         return parse_saved_syn(captured.syn, capture.mode == 2), None
     except PacketError:
         return None, Absence.FAILED
+
+
+def _no_server_isn(capture: CaptureOptions, captured: CapturedHandshake) -> NoServerIsn | None:
+    """Return why there is no initial sequence number, or ``None`` if there is one."""
+    if captured.isn is not None:
+        return None
+    unread = captured.begin is None and not capture.isn_of_all
+    return capture.no_isn or (NoServerIsn.TOO_LATE if unread else NoServerIsn.FAILED)
 
 
 def _info(data: bytes | None) -> TcpInfo | None:
@@ -181,21 +202,34 @@ def _proxy(connection: ConnectionView, header: ProxyFacts | None) -> Proxy | Non
     )
 
 
-def _tls(facts: TLSFacts, handle: SSL.Connection | None) -> Tls:
-    group = alpn = None
+def _tls(connection: ConnectionView) -> Tls:
+    facts, handle = connection.tls, connection.tls_handle
+    assert facts is not None
+    group = alpn = resumed = None
     if handle is not None:
         group = handle.get_group_name()
         alpn = handle.get_alpn_proto_negotiated().decode("utf-8", "backslashreplace")
+        resumed = _is_resumed(handle)
     return Tls(
         version=facts.version,
         cipher=facts.cipher,
         group=group,
         alpn=alpn,
         server_name=facts.server_name or "",
-        # pyOpenSSL has no name for SSL_session_reused
-        resumed=None,
+        resumed=resumed,
         client="" if facts.fingerprint is None else facts.subject or facts.fingerprint,
+        hello=parse_client_hello(connection.client_hello),
     )
+
+
+def _is_resumed(handle: SSL.Connection) -> bool | None:
+    """Call SSL_session_reused(3), for which pyOpenSSL has no public name.
+
+    :return: ``None`` if pyOpenSSL has changed inside.
+    """
+    reused = getattr(getattr(SSL, "_lib", None), "SSL_session_reused", None)
+    pointer = getattr(handle, "_ssl", None)
+    return None if reused is None or pointer is None else bool(reused(pointer))
 
 
 def handshake_summary(connection: ConnectionView) -> str:

@@ -56,6 +56,10 @@ class ConnectionView(Protocol):
         """OpenSSL's connection; ``None`` without TLS, and before the handshake begins."""
 
     @property
+    def client_hello(self) -> bytes:
+        """The ClientHello in its records; empty without TLS, or if it was not kept."""
+
+    @property
     def opened(self) -> float:
         """The time of accept, by the service's clock."""
 

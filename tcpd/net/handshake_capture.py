@@ -56,12 +56,15 @@ class CaptureOptions:
     :ivar no_syn: why SYNs are not saved; ``None`` if they are.
     :ivar no_isn: why the server's initial sequence number is not available; ``None`` if it is.
     :ivar listened: whether the socket listened before tcpd started, as a socket of systemd does.
+    :ivar isn_of_all: whether the number is read for all services, not only for those that show
+        handshakes.
     """
 
     mode: int = 0
     no_syn: Absence | None = Absence.OFF
     no_isn: NoServerIsn | None = NoServerIsn.OFF
     listened: bool = False
+    isn_of_all: bool = False
 
 
 #: The options of a listening socket without capture.
@@ -121,14 +124,15 @@ class HandshakeCapture:
     Unsupported features are logged once; the sockets listen regardless.
 
     :param handshake: ``[tcpd] handshake``.
-    :param server_isn: ``[tcpd] server_isn``; without effect if ``handshake`` is false.
+    :param server_isn: ``[tcpd] server_isn``; ``None``: if available, without a warning if not, and
+        only for services that show handshakes. Without effect if ``handshake`` is false.
     """
 
     _log = Logger()
 
-    def __init__(self, handshake: bool = True, server_isn: bool = False) -> None:
+    def __init__(self, handshake: bool = True, server_isn: bool | None = False) -> None:
         self._handshake = handshake
-        self._server_isn = handshake and server_isn
+        self._server_isn = server_isn if handshake else False
         self._logged: set[str] = set()
         self._tested: list[NoServerIsn | None] = []
 
@@ -142,7 +146,8 @@ class HandshakeCapture:
             return CaptureOptions(0, Absence.UNIX, NoServerIsn.UNIX)
         mode, no_syn = self._save_syn(sock)
         listened = mode != 0 and late is NoServerIsn.SYSTEMD
-        return CaptureOptions(mode, no_syn, self._choose_queue(sock, late), listened)
+        no_isn = self._choose_queue(sock, late)
+        return CaptureOptions(mode, no_syn, no_isn, listened, self._server_isn is True)
 
     def enable_on_port(self, port: Any, late: NoServerIsn) -> CaptureOptions:
         """Enable the capture on a Twisted port that listens already.
@@ -179,7 +184,7 @@ class HandshakeCapture:
         return 0, Absence.NOT_SUPPORTED
 
     def _choose_queue(self, sock: socket.socket, late: NoServerIsn | None) -> NoServerIsn | None:
-        if not self._server_isn:
+        if self._server_isn is False:
             return NoServerIsn.OFF
         absence = self._without_isn() or late
         if absence is None:
@@ -187,7 +192,7 @@ class HandshakeCapture:
                 _choose_send_queue(sock)
             except OSError as error:
                 absence = _absence(error)
-        if absence is not None:
+        if absence is not None and self._server_isn:
             self._log_absence("the server's initial sequence number (TCP_REPAIR)", absence.why)
         return absence
 

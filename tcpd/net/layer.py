@@ -14,12 +14,12 @@ from twisted.logger import Logger
 
 from tcpd.config.settings import PolicySettings
 from tcpd.handshake.facts import Absence
+from tcpd.http.response import closing
 from tcpd.interfaces import IRefusing
 from tcpd.net.address import address_without_port, format_address, ip_of, socket_address, unmap_ipv4
 from tcpd.net.connection import Connection
 from tcpd.net.connection_log import ConnectionLog
 from tcpd.net.handshake_capture import NOT_CAPTURED, read_handshake
-from tcpd.net.http_response import text_response
 from tcpd.net.listener_options import PLAIN, ListenerOptions
 from tcpd.net.proxy import Proxies
 from tcpd.net.spares import Spares
@@ -85,7 +85,7 @@ class ConnectionLayer:
     :param protocol: the name of the service's kind, or ``None``.
     :param server_name: ``[tcpd] server_name``.
     :param shows_handshakes: whether the kind shows clients their handshakes; if so, the start
-        state of each connection is kept.
+        state and the ClientHello of each connection are kept.
     :param spares: the number of spare descriptors to keep for the service's clients.
     :param no_memory: called with the error of each connection that failed for lack of memory.
     :param work: the daemon's work queue; ``None``: TLS has no limit of its share of a turn.
@@ -116,7 +116,7 @@ class ConnectionLayer:
         self.service = service
         self.protocol = protocol
         self.server_name = server_name
-        self._shows_handshakes = shows_handshakes
+        self.shows_handshakes = shows_handshakes
         self.factory = factory
         self.policy = policy
         self.counters = counters
@@ -157,7 +157,7 @@ class ConnectionLayer:
         self.log.access_log = policy.access_log
         self.log.starts = policy.access_log and policy.log_start
         self.log.handshakes = policy.access_log and policy.log_handshake
-        self._reads_info = self._shows_handshakes or self.log.handshakes
+        self._reads_info = self.shows_handshakes or self.log.handshakes
 
     def read_handshake(self, connection: Connection, sock: socket.socket) -> None:
         """Read the handshake values that the service needs, before any other use of the socket.
@@ -165,7 +165,8 @@ class ConnectionLayer:
         :param sock: the connection's, of any family.
         """
         capture = connection.options.capture
-        if capture.no_syn is not Absence.OFF and (self._reads_info or capture.no_isn is None):
+        reads_isn = capture.isn_of_all and capture.no_isn is None
+        if capture.no_syn is not Absence.OFF and (self._reads_info or reads_isn):
             connection.captured_handshake = read_handshake(
                 sock, capture, info=self._reads_info, syn=self.log.handshakes
             )
@@ -358,7 +359,7 @@ class ConnectionLayer:
         self.counters.refused[refusal] += 1
         self.log.refused(refusal, format_address(address), ip_of(address))
         if options.tls is None and options.websocket:
-            return text_response(503, f"{refusal.sentence.capitalize()}.")
+            return closing(503, f"{refusal.sentence.capitalize()}.")
         if options.tls is None and IRefusing.providedBy(self.factory):
             factory: Any = self.factory
             message: bytes = factory.refusal(refusal)

@@ -23,6 +23,7 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from tcpd.handshake.client_hello import MAX_CLIENT_HELLO, wire_size
 from tcpd.net.stage import BottomTransport, StackedTransport
 from tcpd.net.tls_faults import TLSFault, handshake_fault, reasons_of
 from tcpd.policy.workqueue import WorkQueue, share_of
@@ -83,7 +84,10 @@ class TLSLayer(StackedTransport):
         have the reason.
     :param queue: the work queue, for handshakes, which take a millisecond, and large input. Clients
         share it by the ``address`` of the connection. ``None``: all is processed at once.
+    :param keep_hello: keep the client's first message, for reports.
 
+    :ivar client_hello: the ClientHello in its records, as received; empty if it is not kept, not
+        complete, or longer than 16 KiB.
     :ivar protocol: the protocol above; ``None`` until the handshake is complete, except after
         STARTTLS.
     """
@@ -100,6 +104,7 @@ class TLSLayer(StackedTransport):
         "_header",
         "_ignoring",
         "_input_over",
+        "_keeping",
         "_make",
         "_open",
         "_over",
@@ -114,6 +119,7 @@ class TLSLayer(StackedTransport):
         "_within",
         "_write_over",
         "_written",
+        "client_hello",
     )
 
     _bio_read: Callable[[int], bytes]
@@ -128,8 +134,11 @@ class TLSLayer(StackedTransport):
         make: Callable[[], SSL.Connection],
         owner: TLSOwner,
         queue: WorkQueue | None = None,
+        keep_hello: bool = False,
     ) -> None:
         super().__init__(connection, connection)
+        self.client_hello = b""
+        self._keeping = keep_hello
         self._owner = owner
         self._queue = queue
         self._beginning = False  # a client's handshake waits for the queue
@@ -252,6 +261,8 @@ class TLSLayer(StackedTransport):
             size = _RECORD  # recv returns at most one record
         self._bio_write(data)
         if not self._open:
+            if self._keeping:
+                self._keep(data)
             self._do_handshake()
             if not self._open:
                 return
@@ -273,6 +284,15 @@ class TLSLayer(StackedTransport):
                 self._flush_written()
             elif may_reply and not self._over:
                 self._flush(_OVERHEAD)
+
+    def _keep(self, data: bytes) -> None:
+        """Add input to :attr:`client_hello`, and remove what follows the ClientHello."""
+        self.client_hello = hello = self.client_hello + data
+        size = wire_size(hello)
+        if size is None and len(hello) <= MAX_CLIENT_HELLO:
+            return
+        self._keeping = False
+        self.client_hello = hello[:size] if size and size <= MAX_CLIENT_HELLO else b""
 
     def read_ended(self) -> bool:
         """Handle the end of the connection's input, with or without close_notify before."""

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tcpd.handshake.as_json import as_json, compact, handshake_json, layers_json, tcpinfo_json
+from tcpd.handshake.client_hello import ClientHello
 from tcpd.handshake.drawing import drawing
 from tcpd.handshake.facts import Absence, Endpoint, Facts, Proxy, Tls, Transport
 from tcpd.handshake.page import page
@@ -247,7 +248,8 @@ def test_json_lists_the_hints() -> None:
 def test_the_reference_documents_each_name_in_the_json() -> None:
     """as_json.py: "Names are stable"."""
     page = PAGE.read_text(encoding="utf-8")
-    tls = Tls(alpn="", client="")
+    hello = ClientHello(0x0303, 0, (0x1301,), ((0, b""),))
+    tls = Tls(alpn="", client="", group="x25519", hello=hello)
     proxy = Proxy(version=2)
     facts = [real.facts() for real in ALL]
     facts += [real.facts(tls=tls, proxy=proxy) for real in ALL]

@@ -34,7 +34,7 @@ def test_help_lists_all_commands() -> None:
             "QUIT",
             "SERVICES",
             "STARTTLS",
-            "TCPINFO [json|utf8]",
+            "TCPINFO [json|utf8|watch SECONDS]",
             "TIME",
             "UPTIME",
             "WHOAMI",
