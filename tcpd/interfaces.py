@@ -17,7 +17,7 @@ class IKind(Interface):
 
     - ``shows_handshakes``: true where the protocol shows clients their own handshake
       (:meth:`IConnection.facts`). The layer then keeps the first state of each connection, some 300
-      bytes.
+      bytes, and with TLS its ClientHello, 300 to 2,000 bytes.
     - ``descriptors``: the number of file descriptors that one connection takes, 1 by default. The
       limit of open files follows it.
     - ``sections``: a mapping of titles to settings dataclasses. Each is a section of the ini file
@@ -117,6 +117,29 @@ class IContext(Interface):
         :return: ``list[tcpd.api.ServiceEntry]``, in the order of the ini files.
         """
 
+    def factory(service):
+        """Find the factory of another service, such as the one that WebSockets of a page use.
+
+        :param str service: NAME of its [service:NAME].
+        :return: the :class:`twisted.internet.interfaces.IProtocolFactory`; ``None`` if no such
+            service runs. A reload may replace it.
+        """
+
+    def status():
+        """Report the state and load of the daemon, for operators.
+
+        :return: ``dict``: the objects of the operators' commands STATUS and SERVICES
+            (docs/reference/control.rst), as ``{"status": ..., "services": [...]}``.
+        """
+
+    def follow(callback):
+        """Follow the events of the log, for operators.
+
+        :param callback: called with each further event: a JSON line without its line end. It must
+            not block.
+        :return: :class:`tcpd.ops.follow.Follower`; its ``stop()`` ends this.
+        """
+
 
 class IConnection(Interface):
     """One connection in the connection layer.
@@ -174,6 +197,16 @@ class IConnection(Interface):
         :return: :class:`tcpd.handshake.facts.Facts`.
         """
 
+    def tcp_sample():
+        """Read the main figures of the kernel's TCP_INFO, by one system call.
+
+        For a chart or a counter that is refreshed each second; :meth:`facts` takes ten times as
+        long.
+
+        :return: ``dict[str, int]``: RTT, cwnd, delivery rate and others, see
+            :func:`tcpd.handshake.sample.sample`; ``None`` if it is no TCP connection.
+        """
+
     def start_tls():
         """Start TLS as the server on this connection, after the bytes that are written so far.
 
@@ -181,6 +214,16 @@ class IConnection(Interface):
         next ``dataReceived`` has the first bytes that were decrypted.
 
         :raise RuntimeError: if :attr:`can_start_tls` is false.
+        """
+
+    def start_websocket(factory, request):
+        """Continue as WebSocket with another protocol, for a request that a page server has read.
+
+        The protocol that calls it gets no further call, ``connectionLost`` included. The response
+        to the request is sent, also if the request is refused.
+
+        :param factory: an :class:`IWebSocketFactory`; it makes the protocol.
+        :param tcpd.http.request.HTTPRequest request: the request.
         """
 
     def replace_address(address):

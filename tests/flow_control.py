@@ -39,7 +39,8 @@ class TurnClock(Clock):
     def turn(self) -> None:
         """Run the calls that are due, without those that they schedule."""
         due = [call for call in self.calls if call.time <= self.rightNow]
-        self.calls = [call for call in self.calls if call not in due]
+        # in place: each call is cancelled by the remove() of this list
+        self.calls[:] = [call for call in self.calls if call not in due]
         for call in due:
             call.called = 1
             call.func(*call.args, **call.kw)

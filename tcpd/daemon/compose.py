@@ -15,6 +15,7 @@ from tcpd.config.settings import Settings
 from tcpd.daemon.banfile import ban_file
 from tcpd.daemon.certificates import CertificateWatch
 from tcpd.daemon.components import Components
+from tcpd.daemon.context import Surroundings
 from tcpd.daemon.control.bans import BanCommands
 from tcpd.daemon.control.connections import ConnectionCommands
 from tcpd.daemon.control.events import event_commands
@@ -96,10 +97,12 @@ def make_daemon(
         components.counters.certificates,
     )
 
+    status_commands = StatusCommands(components, services, log, status, certificates)
+
     def commands() -> CommandTable:
         """Make the operators' commands. Called for the control socket, once all below is made."""
         return operator_commands(
-            StatusCommands(components, services, log, status, certificates),
+            status_commands,
             ConnectionCommands(services, reactor, wall_clock),
             BanCommands(services, components.bans, bans, reactor, wall_clock),
             OperationCommands(services, configuration.draining, reloader, log),
@@ -130,8 +133,13 @@ def make_daemon(
     builder = ServiceBuilder(
         components,
         internals,
-        services.directory,
-        lambda callback: reloader.reload_soon(callback),
+        Surroundings(
+            reload=lambda callback: reloader.reload_soon(callback),
+            directory=services.directory,
+            factory=services.factory,
+            status=status_commands.overview,
+            follow=followers.follow,
+        ),
     )
     configuration = LiveConfiguration(
         components, services, builder, internals, certificates, log, status

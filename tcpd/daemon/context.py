@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IProtocolFactory, IReactorTime
 from zope.interface import implementer
 
 from tcpd.interfaces import IContext
 from tcpd.net.directory import ServiceEntry
 from tcpd.ops.counters import ServiceCounters
+from tcpd.ops.follow import Follower
 from tcpd.policy.workqueue import WorkQueue
 
 
@@ -32,4 +33,21 @@ class Context:
     work: WorkQueue
     reload: Callable[[Callable[[bool, Sequence[str]], None]], None]
     directory: Callable[[], list[ServiceEntry]]
+    factory: Callable[[str], IProtocolFactory | None]
+    status: Callable[[], dict[str, Any]]
+    follow: Callable[[Callable[[str], object]], Follower]
     sections: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The parts of a context that are the same for all services and are not components.
+
+    The attributes are documented at :class:`tcpd.interfaces.IContext`.
+    """
+
+    reload: Callable[[Callable[[bool, Sequence[str]], None]], None]
+    directory: Callable[[], list[ServiceEntry]]
+    factory: Callable[[str], IProtocolFactory | None]
+    status: Callable[[], dict[str, Any]]
+    follow: Callable[[Callable[[str], object]], Follower]

@@ -40,10 +40,10 @@ class _Kind:
         self.sources = sources
 
     def make_factory(self, settings: object, context: Any) -> IProtocolFactory:
-        # twisted.web and prometheus_client take a quarter of a start, and are rarely configured
+        # prometheus_client takes a part of a start, and is rarely configured
         from tcpd.daemon.metrics_site import metrics_site
 
-        return metrics_site(self.sources, context.clock)
+        return metrics_site(self.sources, context)
 
 
 def metrics(sources: MetricsSources) -> Internal:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import platform
+from typing import Any
 
 from OpenSSL import SSL
-from twisted.internet.interfaces import IReactorTime
 
 from tcpd.daemon.certificates import shown
 from tcpd.daemon.metrics_sources import MetricsSources
+from tcpd.http.response import Response, text
+from tcpd.http.site import Site, Visit
 from tcpd.net.datagram import Drop
+from tcpd.net.http_protocol import HTTPFactory
 from tcpd.ops.exposition import Exposition
 from tcpd.ops.figures import CertificateFigures, Figures, Words
 from tcpd.ops.metrics import VERSIONS
-from tcpd.ops.site import Answer, OperatorSite, text
 from tcpd.ops.versions import version_of
 from tcpd.policy.reasons import End, Refusal
 
@@ -26,21 +28,28 @@ _WORDS = Words(
 )
 
 
-def metrics_site(sources: MetricsSources, clock: IReactorTime) -> OperatorSite:
-    """Make the site, with the paths ``/metrics``, ``/healthz`` and ``/readyz``."""
-    exposition = Exposition(lambda: figures(sources), clock.seconds, sources.status.process)
+def metrics_site(sources: MetricsSources, context: Any) -> HTTPFactory:
+    """Make the site, with the paths ``/metrics``, ``/healthz`` and ``/readyz``.
 
-    def metrics(accept: str) -> Answer:
-        return (200, *exposition.scrape(accept))
+    :param context: the :class:`tcpd.interfaces.IContext` of the service.
+    """
+    process = sources.status.process
+    exposition = Exposition(lambda: figures(sources), context.clock.seconds, process)
 
-    def health(accept: str) -> Answer:
+    def metrics(visit: Visit) -> Response:
+        content_type, body = exposition.scrape(visit.header("accept"))
+        return Response(200, content_type, body)
+
+    def health(visit: Visit) -> Response:
         return text(200, "ok")  # any response means healthy
 
-    def readiness(accept: str) -> Answer:
+    def readiness(visit: Visit) -> Response:
         why = sources.status.unready
         return text(503, why) if why else text(200, "ready")
 
-    return OperatorSite({"/metrics": metrics, "/healthz": health, "/readyz": readiness}, clock)
+    pages = {"/metrics": metrics, "/healthz": health, "/readyz": readiness}
+    site = Site(pages, lambda visit: [("Cache-Control", "no-store")])
+    return HTTPFactory(site, context)
 
 
 def figures(sources: MetricsSources) -> Figures:

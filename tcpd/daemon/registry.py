@@ -32,6 +32,7 @@ BUILT_IN = {
     "line": "tcpd.line.kind.kind",
     "chat": "tcpd.chat.text.kind.kind",
     "irc": "tcpd.chat.irc.kind.kind",
+    "web": "tcpd.web.kind.kind",
     "exec": "tcpd.relay.exec.kind",
     "forward": "tcpd.relay.forward.kind",
 }

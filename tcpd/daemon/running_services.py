@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.interfaces import IProtocolFactory
 
 from tcpd.config.build import RESERVED
 from tcpd.config.listen import UnixSocket
@@ -114,6 +115,11 @@ class RunningServices(MultiService):
             for name, service in self.settings.services.items()
             if name in self.units and not is_own(name)
         ]
+
+    def factory(self, name: str) -> IProtocolFactory | None:
+        """The factory of a service in force that is not one of the daemon's own."""
+        unit = None if is_own(name) else self.units.get(name)
+        return None if unit is None else unit.layer.factory
 
     def by_name(self) -> dict[str, ListeningService]:
         """All services, including retired ones that still drain."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from twisted.internet.interfaces import IProtocolFactory
@@ -12,11 +12,10 @@ from tcpd.config.errors import SettingError
 from tcpd.config.listen import Listener
 from tcpd.config.settings import ServiceSettings, Settings
 from tcpd.daemon.components import Components
-from tcpd.daemon.context import Context
+from tcpd.daemon.context import Context, Surroundings
 from tcpd.daemon.internal import DRAIN, SPARES, Internal
 from tcpd.daemon.problems import SettingProblems
 from tcpd.net.datagram import Datagrams
-from tcpd.net.directory import ServiceEntry
 from tcpd.net.layer import ConnectionLayer
 from tcpd.net.listener_factory import ListenerFactory
 from tcpd.net.listener_options import ListenerOptions
@@ -31,21 +30,18 @@ class ServiceBuilder:
 
     :param components: the components of the daemon.
     :param internals: the daemon's own services.
-    :param directory: see :class:`tcpd.interfaces.IContext`, as for the next.
-    :param reload: reloads the configuration.
+    :param surroundings: the other parts of contexts.
     """
 
     def __init__(
         self,
         components: Components,
         internals: Iterable[Internal],
-        directory: Callable[[], list[ServiceEntry]],
-        reload: Callable[[Callable[[bool, Sequence[str]], None]], None],
+        surroundings: Surroundings,
     ) -> None:
         self._components = components
         self._internals = {each.name: each for each in internals}
-        self._directory = directory
-        self._reload = reload
+        self._surroundings = surroundings
 
     def context(
         self, service: str, settings: Settings, counters: ServiceCounters | None = None
@@ -55,7 +51,7 @@ class ServiceBuilder:
         :param settings: the whole configuration.
         :param counters: the present counters of the service; new ones by default.
         """
-        components = self._components
+        components, around = self._components, self._surroundings
         return Context(
             service=service,
             clock=components.reactor,
@@ -67,8 +63,11 @@ class ServiceBuilder:
             chat=components.chat,
             counters=counters or ServiceCounters(),
             work=components.work,
-            reload=self._reload,
-            directory=self._directory,
+            reload=around.reload,
+            directory=around.directory,
+            factory=around.factory,
+            status=around.status,
+            follow=around.follow,
             sections=self.sections(service, settings),
         )
 

@@ -201,6 +201,7 @@ class LineProtocol(LinePump):
         stream = self.session.stream
         assert stream is not None
         self._stream = stream
+        stream.end = self._stream_ended
         stream.begin(self._send_line)
         if self.session.has_input:
             self._end_stream()
@@ -213,6 +214,11 @@ class LineProtocol(LinePump):
         stream, self._stream = self._stream, None
         if stream is not None:
             self.session.end_stream(stream.stop())
+
+    def _stream_ended(self) -> None:
+        """The stream has ended itself."""
+        self._end_stream()
+        self.resume(0)
 
     def _start_tls(self) -> None:
         """Start TLS directly after the reply (RFC 3207 section 5)."""

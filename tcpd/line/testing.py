@@ -15,7 +15,9 @@ from tcpd.interfaces import IContext
 from tcpd.line.command import CommandTable, ConnectionFacts, ConnectionScope, PlainFacts, Request
 from tcpd.net.directory import ServiceEntry
 from tcpd.ops.counters import ServiceCounters
+from tcpd.ops.follow import Follower, Followers
 from tcpd.policy.workqueue import WorkQueue
+from tcpd.wire.safe_text import escape_controls
 
 
 def _unbounded() -> WorkQueue:
@@ -31,6 +33,8 @@ class MemoryContext:
     :ivar epoch: the wall clock when ``clock`` is 0.
     :ivar services: the entries of the directory.
     :ivar work: runs all work immediately.
+    :ivar factories: the factories of other services, by name.
+    :ivar followers: the source of :meth:`follow`.
     """
 
     service: str = "line"
@@ -45,6 +49,8 @@ class MemoryContext:
     epoch: float = 1772384709.0
     services: list[ServiceEntry] = field(default_factory=list)
     sections: Mapping[str, Any] = field(default_factory=dict)
+    factories: Mapping[str, Any] = field(default_factory=dict)
+    followers: Followers = field(default_factory=lambda: Followers(escape_controls))
 
     def wall_clock(self) -> float:
         """Seconds since 1970 UTC."""
@@ -57,6 +63,18 @@ class MemoryContext:
     def directory(self) -> list[ServiceEntry]:
         """A copy of :attr:`services`."""
         return list(self.services)
+
+    def factory(self, service: str) -> Any:
+        """The factory in :attr:`factories`."""
+        return self.factories.get(service)
+
+    def status(self) -> dict[str, Any]:
+        """A daemon without services."""
+        return {"status": {"server_name": self.server_name, "ready": True}, "services": []}
+
+    def follow(self, callback: Callable[[str], object]) -> Follower:
+        """Follow :attr:`followers`."""
+        return self.followers.follow(callback)
 
 
 def make_request(

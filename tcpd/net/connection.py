@@ -11,7 +11,7 @@ import socket
 import sys
 from abc import abstractmethod
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from OpenSSL import SSL
 from twisted.internet.error import ConnectionDone
@@ -19,6 +19,7 @@ from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
     IHalfCloseableProtocol,
+    IProtocolFactory,
 )
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -26,7 +27,7 @@ from twisted.python.failure import Failure
 from tcpd.handshake.facts import Facts
 from tcpd.interfaces import IFarewell
 from tcpd.net.address import address_without_port, format_address, ip_of, unmap_ipv4
-from tcpd.net.connection_facts import connection_facts, socket_of
+from tcpd.net.connection_facts import connection_facts, socket_of, tcp_sample
 from tcpd.net.connection_service import ConnectionService
 from tcpd.net.credentials import Credentials
 from tcpd.net.handshake_capture import CapturedHandshake, CaptureOptions
@@ -40,6 +41,9 @@ from tcpd.net.tls_faults import is_no_memory
 from tcpd.ops import catalogue
 from tcpd.policy.addresses import IPAddress
 from tcpd.policy.reasons import End, Refusal
+
+if TYPE_CHECKING:  # loaded only if a listener speaks HTTP
+    from tcpd.http.request import HTTPRequest
 
 _log = Logger()
 
@@ -187,6 +191,11 @@ class Connection(BottomTransport):
         return None if self._pipeline is None else self._pipeline.tls_handle
 
     @property
+    def client_hello(self) -> bytes:
+        """The ClientHello in its records; empty without TLS, or if it was not kept."""
+        return b"" if self._pipeline is None else self._pipeline.client_hello
+
+    @property
     def listener_certificates(self) -> Certificates | None:
         """The certificates of its listener; ``None`` without TLS from the first byte."""
         return self.options.tls
@@ -217,6 +226,9 @@ class Connection(BottomTransport):
 
     def facts(self) -> Facts:
         return connection_facts(self)
+
+    def tcp_sample(self) -> dict[str, int] | None:
+        return tcp_sample(self)
 
     def socket(self) -> socket.socket | None:
         return socket_of(self)
@@ -265,11 +277,14 @@ class Connection(BottomTransport):
         self.ready_at = self.layer.clock.seconds()
         self.bytes_before_protocol = bytes_before
 
-    def build_protocol(self, transport: Any) -> None:
-        """Make the protocol on a transport: this connection, or the top of its pipeline."""
+    def build_protocol(self, transport: Any, factory: IProtocolFactory | None = None) -> None:
+        """Make the protocol on a transport: this connection, or the top of its pipeline.
+
+        :param factory: by default that of the service.
+        """
         try:
-            factory: Any = self.layer.factory
-            self._application = application = factory.buildProtocol(self._endpoint_address)
+            maker: Any = self.layer.factory if factory is None else factory
+            self._application = application = maker.buildProtocol(self._endpoint_address)
             if application is None:
                 transport.loseConnection()
                 return
@@ -297,6 +312,14 @@ class Connection(BottomTransport):
         if self._pipeline is None:
             self._pipeline = Pipeline(self)
         self._pipeline.start_tls(self.options.starttls, self._application)
+
+    def start_websocket(self, factory: IProtocolFactory, request: HTTPRequest) -> None:
+        if self._pipeline is None:
+            self._pipeline = Pipeline(self)
+        try:
+            self._pipeline.start_websocket(factory, request)
+        except Exception:
+            self.log_and_abort("starting")
 
     def replace_address(self, address: IPAddress) -> Refusal | None:
         refusal = self.layer.readmit(self, address)

@@ -5,6 +5,7 @@ A connection without stages has no pipeline.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -30,7 +31,8 @@ from tcpd.policy.reasons import End
 from tcpd.policy.workqueue import WorkQueue
 from tcpd.wire.proxy import Header, HeaderFault
 
-if TYPE_CHECKING:  # loaded only if a listener has the word websocket
+if TYPE_CHECKING:  # loaded only if a listener speaks HTTP
+    from tcpd.http.request import HTTPRequest
     from tcpd.net.websocket import WebSocketLayer
 
 
@@ -43,6 +45,7 @@ class PipelineService(Protocol):
     clock: IReactorTime
     log: ConnectionLog
     work: WorkQueue | None
+    shows_handshakes: bool
 
 
 class PipelineConnection(StageConnection, LocalEnd, ConnectionView, Protocol):
@@ -66,7 +69,7 @@ class PipelineConnection(StageConnection, LocalEnd, ConnectionView, Protocol):
 
     def mark_protocol_start(self, bytes_before: int) -> None: ...
 
-    def build_protocol(self, transport: Any) -> None: ...
+    def build_protocol(self, transport: Any, factory: IProtocolFactory | None = None) -> None: ...
 
     def abort_after(self, seconds: float, reason: End) -> None: ...
 
@@ -153,7 +156,10 @@ class Pipeline:
         connection = self._connection
         connection.abort_after(connection.layer.policy.handshake, End.TLS_TIMEOUT)
         make = partial(_server_connection, certificates)
-        self._tls_layer = layer = TLSLayer(connection, make, self, connection.layer.work)
+        service = connection.layer
+        self._tls_layer = layer = TLSLayer(
+            connection, make, self, service.work, service.shows_handshakes
+        )
         connection.inner = layer
         return layer
 
@@ -164,29 +170,44 @@ class Pipeline:
             connection.build_protocol(transport)
             return
         try:
-            self._begin_websocket(transport)
+            self._begin_websocket(transport, connection.layer.factory, self._websocket_done)
+            connection.abort_after(connection.layer.policy.handshake, End.WEBSOCKET_TIMEOUT)
         except Exception:
             connection.log_and_abort("starting")
 
-    def _begin_websocket(self, transport: Any) -> None:
+    def start_websocket(self, factory: IProtocolFactory, request: HTTPRequest) -> None:
+        """Start WebSocket in place of the protocol, with a request that it has read.
+
+        :param factory: makes the protocol on WebSocket; a
+            :class:`tcpd.interfaces.IWebSocketFactory`.
+        """
+        connection = self._connection
+
+        def done(more: bool) -> None:
+            connection.build_protocol(self._websocket, factory)
+
+        self._begin_websocket(self._tls_layer or connection, factory, done).open(request)
+
+    def _begin_websocket(
+        self, transport: Any, factory: Any, done: Callable[[bool], None]
+    ) -> WebSocketLayer:
         from tcpd.net.websocket import WebSocketLayer
 
         connection = self._connection
         service = connection.layer
-        factory: Any = service.factory
         self._websocket = websocket = WebSocketLayer(
             connection,
             transport,
             factory.websocket,
             clock=service.clock,
             counted=service.counters.events,
-            done=self._websocket_done,
+            done=done,
         )
         if transport is connection:
             connection.inner = websocket
         else:
             transport.protocol = websocket
-        connection.abort_after(service.policy.handshake, End.WEBSOCKET_TIMEOUT)
+        return websocket
 
     def _websocket_done(self, more: bool) -> None:
         connection = self._connection
@@ -234,6 +255,11 @@ class Pipeline:
     def tls_handle(self) -> SSL.Connection | None:
         """OpenSSL's connection; ``None`` without TLS, and before the handshake begins."""
         return None if self._tls_layer is None else self._tls_layer.getHandle()
+
+    @property
+    def client_hello(self) -> bytes:
+        """See :attr:`tcpd.net.tls_layer.TLSLayer.client_hello`; empty without TLS."""
+        return b"" if self._tls_layer is None else self._tls_layer.client_hello
 
     @property
     def header_truncated(self) -> bool:

@@ -21,16 +21,21 @@ from twisted.python.failure import Failure
 from wsproto.frame_protocol import CloseReason
 from zope.interface import implementer
 
+from tcpd.http.request import HTTPRequest
 from tcpd.net.own_names import LocalEnd, is_own
 from tcpd.net.stage import StackedTransport, StageConnection
 from tcpd.net.websocket_messages import FrameFault, Messages
 from tcpd.net.websocket_settings import WebSocketOptions
-from tcpd.net.websocket_upgrade import Upgrade, UpgradeRefused
+from tcpd.net.websocket_upgrade import Accepted, Upgrade, UpgradeRefused
 from tcpd.policy.reasons import End
 
 #: Frames of one client that are processed in a turn of the reactor, which takes about a
 #: millisecond. One read of the transport may contain 40,000 empty frames.
 _FRAMES_A_TURN = 100
+
+
+def _done(more: bool) -> None:
+    """Replaces ``done`` after its only call."""
 
 
 class WebSocketBelow(StageConnection, LocalEnd, Protocol):
@@ -124,10 +129,18 @@ class WebSocketLayer(StackedTransport):
         if protocol is not None:
             protocol.connectionLost(reason)
 
+    def open(self, request: HTTPRequest) -> None:
+        """Do the handshake with a request that a page server has read."""
+        assert self._upgrade is not None
+        self._complete(self._upgrade.answer(request))
+
     def _do_handshake(self, upgrade: Upgrade, data: bytes) -> None:
         answer = upgrade.feed(data)
-        if answer is None:
-            return
+        if answer is not None:
+            self._complete(answer)
+
+    def _complete(self, answer: Accepted | UpgradeRefused) -> None:
+        """Complete the handshake: send the response, and pass on what follows the request."""
         self._upgrade = None
         self._below.write(answer.response)
         if isinstance(answer, UpgradeRefused):
@@ -138,7 +151,8 @@ class WebSocketLayer(StackedTransport):
         self._received_at = self._clock.seconds()
         if self._ping:
             self._timer = self._clock.callLater(self._ping, self._check_ping)
-        self._done(bool(answer.rest))
+        done, self._done = self._done, _done
+        done(bool(answer.rest))
         if answer.rest and not self._connection.disconnecting:
             self.dataReceived(answer.rest)
 

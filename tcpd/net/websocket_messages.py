@@ -57,6 +57,15 @@ _FAULTS = {
 }
 
 
+#: Parsers in their initial state, for clients whose next message arrives. An idle client has none:
+#: wsproto's objects take 1.5 KB.
+_IDLE: list[Connection] = []
+_MOST_IDLE = 16
+
+#: A Ping frame without payload.
+_PING = b"\x89\x00"
+
+
 class Taken(NamedTuple):
     """The result of :meth:`Messages.take`.
 
@@ -93,10 +102,13 @@ class Messages:
         "_text",
         "_type",
         "_unfinished",
+        "_whole",
     )
 
     def __init__(self, frames: Frames | None, longest: int) -> None:
-        self._connection = Connection(ConnectionType.SERVER)
+        #: The parser; ``None`` between messages.
+        self._connection: Connection | None = None
+        self._whole = False  # the input of the parser ends with a frame that ends a message
         self._frames = frames
         self._longest = longest
         self._partial = bytearray()  # an incomplete message from the client
@@ -112,8 +124,23 @@ class Messages:
 
     def receive(self, data: bytes) -> None:
         """Buffer input for :meth:`take`."""
-        if not self._over:
-            self._connection.receive_data(data)
+        if self._over:
+            return
+        # a client that has once sent a part of a message keeps its parser
+        self._whole = self._connection is None and _is_whole(data)
+        self._parser().receive_data(data)
+
+    def _parser(self) -> Connection:
+        if self._connection is None:
+            self._connection = _IDLE.pop() if _IDLE else Connection(ConnectionType.SERVER)
+        return self._connection
+
+    def _release_parser(self) -> None:
+        """Return the parser, which is in its initial state again."""
+        assert self._connection is not None
+        if len(_IDLE) < _MOST_IDLE:
+            _IDLE.append(self._connection)
+        self._connection = None
 
     def take(self, most: int) -> Taken:
         """Parse buffered input.
@@ -125,17 +152,18 @@ class Messages:
         fault = None
         seen = 0
         closed = False
-        if self._over:
+        parser = self._connection
+        if self._over or parser is None:
             return Taken(b"", b"", False, None, False)
-        for event in islice(self._connection.events(), most):
+        for event in islice(parser.events(), most):
             seen += 1
             if isinstance(event, (TextMessage, BytesMessage)):
                 fault = self._message(event, lines)
             elif isinstance(event, Ping):
-                if self._connection.state is ConnectionState.OPEN:
-                    replies += self._connection.send(event.response())
+                if parser.state is ConnectionState.OPEN:
+                    replies += parser.send(event.response())
             elif isinstance(event, CloseConnection):
-                if self._connection.state in (ConnectionState.OPEN, ConnectionState.LOCAL_CLOSING):
+                if parser.state in (ConnectionState.OPEN, ConnectionState.LOCAL_CLOSING):
                     # wsproto reports a protocol error as a Close
                     utf8 = event.code == CloseReason.INVALID_FRAME_PAYLOAD_DATA
                     fault = FrameFault.NOT_UTF8 if utf8 else FrameFault.PROTOCOL
@@ -147,6 +175,9 @@ class Messages:
                 self._partial.clear()
                 break
         more = seen == most and not self._over
+        at_rest = not (more or self._over or self._partial)
+        if self._whole and at_rest and parser.state is ConnectionState.OPEN:
+            self._release_parser()
         return Taken(b"".join(lines), replies, closed, fault, more)
 
     def _message(self, event: TextMessage | BytesMessage, lines: list[bytes]) -> FrameFault | None:
@@ -226,19 +257,37 @@ class Messages:
 
     def ping(self) -> bytes:
         """Make a Ping frame; empty while closing."""
-        if self._connection.state is not ConnectionState.OPEN:
+        if self._connection is not None and self._connection.state is not ConnectionState.OPEN:
             return b""
-        return bytes(self._connection.send(Ping()))
+        return _PING
 
     def close(self, code: int, reason: str) -> bytes:
         """Make a Close frame, or the reply to the client's.
 
         :return: empty if it was sent before.
         """
-        state = self._connection.state
-        if state is ConnectionState.OPEN or state is ConnectionState.REMOTE_CLOSING:
-            return bytes(self._connection.send(self._close_reply or CloseConnection(code, reason)))
+        parser = self._parser()
+        self._whole = False
+        if parser.state is ConnectionState.OPEN or parser.state is ConnectionState.REMOTE_CLOSING:
+            return bytes(parser.send(self._close_reply or CloseConnection(code, reason)))
         return b""
+
+
+def _is_whole(data: bytes) -> bool:
+    """Whether data is a sequence of complete frames, each of them a whole message or a control
+    frame (RFC 6455 section 5.2)."""
+    at, end = 0, len(data)
+    while at + 2 <= end:
+        if not data[at] & _FIN:
+            return False
+        length = data[at + 1] & 0x7F
+        head = 2
+        if length == 126:
+            length, head = int.from_bytes(data[at + 2 : at + 4], "big"), 4
+        elif length == 127:
+            length, head = int.from_bytes(data[at + 2 : at + 10], "big"), 10
+        at += head + (4 if data[at + 1] & 0x80 else 0) + length
+    return at == end
 
 
 def _utf8(line: bytes) -> bytes:

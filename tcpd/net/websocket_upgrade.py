@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 from wsproto.utilities import generate_accept_token
 
-from tcpd.net.http_request import MAX_HEAD, BadRequest, HTTPRequest, RequestReader
-from tcpd.net.http_response import text_response
+from tcpd.http.request import MAX_HEAD, BadRequest, HTTPRequest, RequestReader
+from tcpd.http.response import closing
 from tcpd.net.websocket_settings import Frames, WebSocketOptions, allows
 
 _VERSION = b"13"
@@ -54,13 +54,13 @@ class UpgradeRefused:
 
 _BAD = {
     BadRequest.NOT_HTTP: UpgradeRefused(
-        text_response(400, f"{_HERE}, and this is no HTTP request."), "not-http"
+        closing(400, f"{_HERE}, and this is no HTTP request."), "not-http"
     ),
     BadRequest.MALFORMED: UpgradeRefused(
-        text_response(400, f"{_HERE}, and this request is malformed."), "bad-request"
+        closing(400, f"{_HERE}, and this request is malformed."), "bad-request"
     ),
     BadRequest.TOO_LONG: UpgradeRefused(
-        text_response(431, f"The request is longer than {MAX_HEAD} bytes."), "bad-request"
+        closing(431, f"The request is longer than {MAX_HEAD} bytes."), "bad-request"
     ),
 }
 
@@ -89,6 +89,10 @@ class Upgrade:
             return None
         if isinstance(request, BadRequest):
             return _BAD[request]
+        return self.answer(request)
+
+    def answer(self, request: HTTPRequest) -> Accepted | UpgradeRefused:
+        """Answer a request that is read already."""
         return self._check(request) or self._accept(request)
 
     def _check(self, request: HTTPRequest) -> UpgradeRefused | None:
@@ -109,14 +113,12 @@ class Upgrade:
             return UpgradeRefused(_upgrade_required(f"{_HERE}, version 13.", body), "bad-request")
         if request.method != b"GET" or request.has_body:
             return UpgradeRefused(
-                text_response(
-                    400, "A WebSocket begins with a GET request without a body.", body=body
-                ),
+                closing(400, "A WebSocket begins with a GET request without a body.", body=body),
                 "bad-request",
             )
         if not _is_key(headers.get(b"sec-websocket-key", [])):
             return UpgradeRefused(
-                text_response(400, "Sec-WebSocket-Key has to be 16 bytes in base64."), "bad-request"
+                closing(400, "Sec-WebSocket-Key has to be 16 bytes in base64."), "bad-request"
             )
         origin = headers.get(b"origin", [])
         if origin and (len(origin) > 1 or not self._allows(origin[0], headers[b"host"][0])):
@@ -125,7 +127,7 @@ class Upgrade:
                 "in websocket_origins. Its default, same, allows pages of server_name, of a name "
                 "in the certificate, and of the address that is connected to."
             )
-            return UpgradeRefused(text_response(403, sentences), "origin")
+            return UpgradeRefused(closing(403, sentences), "origin")
         return None
 
     def _allows(self, origin: bytes, host: bytes) -> bool:
@@ -156,12 +158,12 @@ class Upgrade:
 
 def _upgrade_required(sentence: str, body: bool) -> bytes:
     # RFC 9110 sections 7.8 and 15.5.22, RFC 6455 section 4.4
-    return text_response(
+    return closing(
         426,
         sentence,
-        b"Upgrade: websocket",
-        b"Connection: Upgrade, close",
-        b"Sec-WebSocket-Version: " + _VERSION,
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade, close"),
+        ("Sec-WebSocket-Version", _VERSION.decode()),
         body=body,
     )
 

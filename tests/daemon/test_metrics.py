@@ -26,7 +26,8 @@ SITE = "[metrics]\nlisten = 127.0.0.1:9\n"
 def ask(harness: DaemonHarness, path: str, method: str = "GET") -> str:
     """Request a page, and close the connection."""
     connection, transport = harness.connect(9)
-    connection.dataReceived(f"{method} {path} HTTP/1.1\r\nConnection: close\r\n\r\n".encode())
+    head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    connection.dataReceived(head.encode())
     harness.reactor.advance(0)
     assert transport.disconnecting
     connection.connectionLost(Failure(ConnectionDone()))
@@ -137,7 +138,8 @@ def test_site_is_not_in_the_directory_and_has_its_own_limit() -> None:
     assert harness.daemon.components.connection_count.count == 1
     held = [harness.connect(9) for _ in range(CONNECTIONS)]
     assert len(held) == CONNECTIONS
-    assert harness.reactor.ports["tcp", "127.0.0.1", 9].factory.buildProtocol(PEER) is None
+    _, refused = harness.connect(9)
+    assert refused.value().startswith(b"HTTP/1.1 503 ")
     counters = harness.services.by_name()["metrics"].layer.counters
     assert counters.refused == {Refusal.SERVICE_FULL: 1}, "by its own limit: the daemon's is full"
 

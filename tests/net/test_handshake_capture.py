@@ -15,6 +15,7 @@ from ipaddress import ip_address
 import pytest
 from twisted.logger import LogEvent, globalLogPublisher
 
+from tcpd.config.settings import TcpdSettings
 from tcpd.handshake.facts import Absence, NoServerIsn
 from tcpd.handshake.tcp_info import parse_tcp_info
 from tcpd.net import handshake_capture as module
@@ -186,6 +187,42 @@ def test_server_isn_is_not_available_on_listening_sockets(
     assert capture.enable(port, NoServerIsn.SYSTEMD).no_isn is NoServerIsn.SYSTEMD
     assert capture.enable(port, NoServerIsn.SYSTEMD).no_isn is NoServerIsn.SYSTEMD
     assert [each["event_id"] for each in log_events] == ["kernel.without"]
+
+
+@pytest.mark.parametrize(("server_isn", "events"), [(None, 0), (True, 1)])
+def test_missing_capability_is_logged_only_for_yes(
+    sockets: Sockets,
+    monkeypatch: pytest.MonkeyPatch,
+    log_events: list[LogEvent],
+    server_isn: bool | None,
+    events: int,
+) -> None:
+    """server_isn: "auto: if the daemon has it; yes: log a warning if the number is not
+    available" """
+    really = module._set
+
+    def refuse(sock: socket.socket, option: int, value: int) -> None:
+        if option == module.TCP_REPAIR:
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        really(sock, option, value)
+
+    monkeypatch.setattr(module, "_set", refuse)
+    options = HandshakeCapture(server_isn=server_isn).enable(sockets.port())
+    assert options.no_isn is NoServerIsn.NO_CAPABILITY
+    assert len(log_events) == events
+
+
+def test_server_isn_without_the_handshake_is_off(sockets: Sockets) -> None:
+    """ "Without effect if ``handshake`` is false." """
+    options = HandshakeCapture(handshake=False, server_isn=None).enable(sockets.port())
+    assert options.no_isn is NoServerIsn.OFF
+
+
+@root
+def test_server_isn_is_read_by_default(sockets: Sockets) -> None:
+    assert TcpdSettings().server_isn is None
+    options = HandshakeCapture(server_isn=TcpdSettings().server_isn).enable(sockets.port())
+    assert options.no_isn is None
 
 
 @pytest.mark.parametrize(

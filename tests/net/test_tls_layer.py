@@ -24,6 +24,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tcpd.config.settings import PolicySettings, TLSSettings
+from tcpd.handshake.client_hello import parse_client_hello
 from tcpd.interfaces import IConnection
 from tcpd.net.layer import ConnectionLayer
 from tcpd.net.listener_factory import ListenerFactory
@@ -82,6 +83,7 @@ class TLSHarness:
         version: int = SSL.TLS1_3_VERSION,
         starttls: bool = False,
         protocol: type[RecordingEcho] = RecordingEcho,
+        shows_handshakes: bool = False,
     ) -> None:
         self._protocol = protocol
         self.reactor = MemoryReactor()
@@ -99,6 +101,7 @@ class TLSHarness:
             clock=self.reactor,
             ids=itertools.count(1),
             work=work_queue(self.reactor),
+            shows_handshakes=shows_handshakes,
         )
         self.work = layer.work
         loaded = Certificates(
@@ -220,6 +223,82 @@ def test_handshake_byte_by_byte(localhost: certificates.Made, version: int) -> N
     for byte in harness.outgoing():
         harness.to_server(bytes([byte]))
     assert harness.read() == b"hello"
+
+
+def records(message: bytes, size: int) -> bytes:
+    """Put a handshake message into records of at most ``size`` bytes (RFC 8446 section 5.1)."""
+    return b"".join(
+        b"\x16\x03\x01" + len(piece).to_bytes(2, "big") + piece
+        for piece in (message[at : at + size] for at in range(0, len(message), size))
+    )
+
+
+@pytest.mark.parametrize("shows", [True, False])
+@pytest.mark.parametrize("version", [SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION])
+def test_client_hello_is_kept_for_kinds_that_show_handshakes(
+    localhost: certificates.Made, version: int, shows: bool
+) -> None:
+    """IKind: "The layer then keeps ... with TLS its ClientHello" """
+    harness = TLSHarness(localhost, version, shows_handshakes=shows)
+    with contextlib.suppress(SSL.WantReadError):
+        harness.client.do_handshake()
+    hello = harness.outgoing()
+    harness.to_server(hello)
+    harness.client.bio_write(harness.client_socket.empty())
+    harness.do_handshake_and_read()
+    assert harness.connection.client_hello == (hello if shows else b"")
+    tls = harness.connection.facts().tls
+    assert tls is not None
+    assert tls.resumed is False
+    assert (tls.hello is not None) is shows
+    harness.client.send(b"hello")
+    harness.to_server(harness.outgoing())
+    assert harness.read() == b"hello"
+    assert harness.connection.client_hello == (hello if shows else b"")
+
+
+@pytest.mark.parametrize(("size", "read"), [(1 << 14, 1), (100, 1 << 14), (100, 7), (12, 60)])
+def test_client_hello_in_several_records_and_reads(
+    localhost: certificates.Made, size: int, read: int
+) -> None:
+    """RFC 8446 section 5.1: "Handshake messages MAY be ... fragmented across several records." """
+    harness = TLSHarness(localhost, shows_handshakes=True)
+    with contextlib.suppress(SSL.WantReadError):
+        harness.client.do_handshake()
+    wire = records(harness.outgoing()[5:], size)
+    for at in range(0, len(wire), read):
+        harness.to_server(wire[at : at + read])
+    harness.client.bio_write(harness.client_socket.empty())
+    # wire_size(): "at most 32 records"
+    kept = wire if wire.count(b"\x16\x03\x01") <= 32 else b""
+    assert harness.connection.client_hello == kept
+    if kept:
+        assert parse_client_hello(kept) is not None
+
+
+def test_long_client_hello_is_not_kept(localhost: certificates.Made) -> None:
+    """ "longer than 16 KiB": a padding extension makes it so (RFC 7685)."""
+    harness = TLSHarness(localhost, shows_handshakes=True)
+    with contextlib.suppress(SSL.WantReadError):
+        harness.client.do_handshake()
+    message = harness.outgoing()[5:]
+    before, extensions = split_extensions(message)
+    extensions += (21).to_bytes(2, "big") + (20_000).to_bytes(2, "big") + bytes(20_000)
+    body = before[4:] + len(extensions).to_bytes(2, "big") + extensions
+    wire = records(b"\x01" + len(body).to_bytes(3, "big") + body, 1 << 14)
+    harness.to_server(wire[:17_000])
+    harness.to_server(wire[17_000:])
+    assert harness.connection.client_hello == b""
+    assert not harness.sock.closed
+
+
+def split_extensions(message: bytes) -> tuple[bytes, bytes]:
+    """Return a ClientHello up to its extensions without their length, and the extensions."""
+    at = 4 + 2 + 32
+    at += 1 + message[at]
+    at += 2 + int.from_bytes(message[at : at + 2], "big")
+    at += 1 + message[at]
+    return message[:at], message[at + 2 :]
 
 
 def test_large_writes_use_full_records(localhost: certificates.Made) -> None:

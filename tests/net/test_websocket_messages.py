@@ -343,3 +343,20 @@ def test_invalid_utf8_is_replaced_in_text_messages() -> None:
 def test_lines_round_trip(lines: list[str]) -> None:
     data = Messages(None, LONGEST).frame("".join(f"{line}\r\n" for line in lines).encode())
     assert [event.data for event in events_of(data)] == lines  # type: ignore[attr-defined]
+
+
+def test_idle_clients_share_parsers() -> None:
+    """An idle client has no parser; one within a message keeps its own."""
+    clients = [Messages(None, 100) for _ in range(50)]
+    for number, client in enumerate(clients):
+        client.receive(masked(1, b"line %d" % number))
+        assert client.take(10).lines == b"line %d\r\n" % number
+    parts = masked(1, b"first") + masked(1, b"second")
+    for cut in range(1, len(parts)):
+        one, other = Messages(None, 100), Messages(None, 100)
+        one.receive(parts[:cut])
+        before = one.take(10).lines
+        other.receive(masked(1, b"other"))
+        assert other.take(10).lines == b"other\r\n"
+        one.receive(parts[cut:])
+        assert before + one.take(10).lines == b"first\r\nsecond\r\n"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, RejectConnection, Request
 
-from tcpd.net.http_request import MAX_HEAD
+from tcpd.http.request import MAX_HEAD
 from tcpd.net.websocket_settings import IRCV3, Frames, WebSocketOptions
 from tcpd.net.websocket_upgrade import Accepted, Upgrade, UpgradeRefused
 

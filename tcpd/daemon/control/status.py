@@ -6,6 +6,7 @@ import heapq
 import os
 import resource
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from tcpd.daemon.certificates import CertificateWatch, Shown, shown
@@ -23,6 +24,9 @@ from tcpd.wire.safe_text import escape_controls
 _ROOMS = 200
 
 _LONGEST_TOPIC = 60
+
+#: Connections whose round trips are read: one system call each.
+_SAMPLED = 200
 
 
 class StatusCommands:
@@ -71,6 +75,27 @@ class StatusCommands:
                 at_most=0,
             ),
         ]
+
+    def overview(self) -> dict[str, Any]:
+        """Return the objects of STATUS and SERVICES, and the round trips of some connections."""
+        services = self.services((), "").data
+        return {"status": self.status((), "").data, **services, "rtt": self._round_trips()}
+
+    def _round_trips(self) -> dict[str, int | None]:
+        """Return the median and the 95th percentile of the smoothed round-trip time, in
+        microseconds, of at most :data:`_SAMPLED` TCP connections; ``None`` without any."""
+        found: list[int] = []
+        for connection in islice(self._services.connections(), _SAMPLED):
+            figures = connection.tcp_sample() or {}
+            if "rtt" in figures:
+                found.append(figures["rtt"])
+        found.sort()
+        count = len(found)
+        return {
+            "count": count,
+            "median": found[count // 2] if found else None,
+            "p95": found[count * 19 // 20] if found else None,
+        }
 
     def status(self, words: Sequence[str], operator: str) -> CommandResult:
         """Execute STATUS."""
@@ -260,6 +285,7 @@ class StatusCommands:
             "connections": len(unit.layer.connections) if unit else 0,
             "accepted": counters.accepted if counters else 0,
             "refused": counters.refused.total() if counters else 0,
+            "refused_by": {str(why): n for why, n in counters.refused.items()} if counters else {},
             "bytes_in": counters.bytes_in if counters else 0,
             "bytes_out": counters.bytes_out if counters else 0,
         }

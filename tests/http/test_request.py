@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tcpd.net.http_request import BadRequest, HTTPRequest, RequestReader
+from tcpd.http.request import BadRequest, HTTPRequest, RequestReader
 
 PAGE = b"GET /handshake?x=1 HTTP/1.0\r\nHost: a\r\nAccept: text/html\r\nACCEPT: */*\r\n\r\n"
 

@@ -1,0 +1,159 @@
+"""The pages of a site: which handler answers which request."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+from urllib.parse import parse_qs
+
+from tcpd.http.request import HTTPRequest
+from tcpd.http.response import Response, text
+
+_METHODS = (b"GET", b"HEAD")
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One request and the connection that it came over.
+
+    :ivar request: the request.
+    :ivar connection: a :class:`tcpd.interfaces.IConnection`; ``None`` in a test.
+    """
+
+    request: HTTPRequest
+    connection: Any = None
+
+    @property
+    def path(self) -> str:
+        """The path of the target, as sent; empty for a target without path."""
+        return _path(self.request.target)
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The last value of each parameter of the query."""
+        _, _, query = self.request.target.partition(b"?")
+        found = parse_qs(query.decode("latin-1"), max_num_fields=None, keep_blank_values=True)
+        return {name: values[-1] for name, values in found.items()}
+
+    def header(self, name: str) -> str:
+        """Return the values of a field, joined; empty for none.
+
+        :param name: in lower case.
+        """
+        return ", ".join(
+            value.decode("latin-1") for value in self.request.headers.get(name.encode(), ())
+        )
+
+    def accepts(self, content_type: str) -> bool:
+        """Whether the client names a media type in Accept; wildcards do not count."""
+        wanted = (item.partition(";")[0].strip() for item in self.header("accept").split(","))
+        return content_type in (item.lower() for item in wanted)
+
+
+class EventStream(Protocol):
+    """A response of server-sent events (HTML Standard section 9.2)."""
+
+    @abstractmethod
+    def start(self, send: Callable[[bytes], bool], finish: Callable[[], None]) -> None:
+        """Begin. Called once, after the head is sent.
+
+        :param send: sends bytes. It returns false if the client does not read fast enough; the
+            bytes are then dropped.
+        :param finish: ends the response; called at most once.
+        """
+
+    @abstractmethod
+    def stop(self) -> None:
+        """The client is gone, or the daemon ends the connection. Called at most once."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenWebSocket:
+    """The request opens a WebSocket.
+
+    :ivar factory: makes the protocol; a :class:`tcpd.interfaces.IWebSocketFactory`.
+    """
+
+    factory: Any
+
+
+Answer = Response | EventStream | OpenWebSocket
+
+Handler = Callable[[Visit], Answer]
+
+#: Makes the page of an error: called with the request, the status and a sentence.
+ErrorPage = Callable[[Visit, int, str], Response]
+
+
+def _error_text(visit: Visit, status: int, sentence: str) -> Response:
+    return text(status, sentence)
+
+
+class Site:
+    """Finds the handler of a request, and applies what holds for all pages.
+
+    Only GET and HEAD are supported. A path that ends in ``/*`` matches all paths below it.
+
+    :param pages: the handlers, by path.
+    :param headers: returns fields that each response gets.
+    :param error_page: makes the pages of errors.
+    """
+
+    def __init__(
+        self,
+        pages: Mapping[str, Handler],
+        headers: Callable[[Visit], Iterable[tuple[str, str]]] = lambda visit: (),
+        error_page: ErrorPage = _error_text,
+    ) -> None:
+        self._pages = {path: page for path, page in pages.items() if not path.endswith("/*")}
+        self._below = [(path[:-1], page) for path, page in pages.items() if path.endswith("/*")]
+        self._headers = headers
+        self._error_page = error_page
+
+    def headers(self, visit: Visit) -> list[tuple[str, str]]:
+        """Return the fields of the response to a request."""
+        return [("Server", "tcpd"), ("X-Content-Type-Options", "nosniff"), *self._headers(visit)]
+
+    def answer(self, visit: Visit) -> Answer:
+        """Answer a request."""
+        page = self._find(visit.path)
+        if page is None:
+            return self._error_page(visit, 404, "there is no such page")
+        if visit.request.method not in _METHODS:
+            answer = self._error_page(visit, 405, "this page supports GET and HEAD")
+            # RFC 9110 section 15.5.6 requires the field
+            return replace(answer, headers=(*answer.headers, ("Allow", "GET, HEAD")))
+        found = page(visit)
+        if (
+            isinstance(found, Response)
+            and found.status == 200
+            and found.etag
+            and _matches(visit.header("if-none-match"), found.etag)
+        ):
+            return replace(found, status=304, body=b"")
+        return found
+
+    def _find(self, path: str) -> Handler | None:
+        page = self._pages.get(path)
+        if page is None:
+            page = next((page for top, page in self._below if path.startswith(top)), None)
+        return page
+
+
+def _path(target: bytes) -> str:
+    """Return the path of a target in origin or absolute form (RFC 9112 section 3.2)."""
+    path = target.partition(b"?")[0].partition(b"#")[0]
+    if not path.startswith(b"/"):
+        scheme, colon, rest = path.partition(b"://")
+        if not colon or scheme.lower() not in (b"http", b"https"):
+            return ""
+        path = b"/" + rest.partition(b"/")[2]
+    return path.decode("latin-1")
+
+
+def _matches(condition: str, etag: str) -> bool:
+    """Whether If-None-Match contains a tag, by weak comparison (RFC 9110 section 13.1.2)."""
+    tags = (tag.strip().removeprefix("W/") for tag in condition.split(","))
+    return condition.strip() == "*" or etag in tags
