@@ -41,7 +41,7 @@ class Moderating(Verbs):
     def set_topic(
         self, client: Client, name: str, topic: str, *, completion: Completion | None = None
     ) -> Refused | None:
-        """Set the topic of a room; an empty one removes it.
+        """Set the topic of a room; an empty one removes it. The same topic again changes nothing.
 
         For operators and half-operators if the topic is protected (+t), as in new rooms.
         """
@@ -55,8 +55,9 @@ class Moderating(Verbs):
         most = room_for_topic(room.name)
         if is_longer(topic, most):
             return Refused(Code.TOO_LONG, f"a topic of {room.name} has at most {most} bytes")
-        event = TopicChanged(*self._head(person), room.name, carried(topic))
-        self._append(event, completion)
+        text = carried(topic)
+        if text != ("" if room.topic is None else room.topic.text):
+            self._append(TopicChanged(*self._head(person), room.name, text), completion)
         return None
 
     def change_modes(

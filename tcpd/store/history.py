@@ -11,8 +11,16 @@ from twisted.internet.defer import Deferred
 
 from tcpd.events.chat import RoomMessage
 
-#: A position in a history: a msgid, or a time in seconds since 1970 UTC.
+#: A position in a history: a msgid, or a time in seconds since 1970 UTC, to the millisecond.
 Reference = str | float
+
+
+def milliseconds(seconds: float) -> int:
+    """Return a time in whole milliseconds, as clients see it. Times of messages are compared so.
+
+    :param seconds: since 1970 UTC; rounded to microseconds first, since 1.001 is no exact float.
+    """
+    return round(seconds * 1_000_000) // 1000
 
 
 class UnknownMessage(LookupError):

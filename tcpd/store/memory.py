@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from itertools import islice
 from twisted.internet.defer import Deferred, fail, succeed
 
 from tcpd.events.chat import RoomMessage
-from tcpd.store.history import Reference, Selector, UnknownMessage, Which
+from tcpd.store.history import Reference, Selector, UnknownMessage, Which, milliseconds
 
 #: Memory of a message besides its text, and of a line besides its text, in bytes: measured with
 #: CPython 3.11 (``tests/store/test_memory.py``), rounded up.
@@ -163,16 +164,16 @@ class MemoryHistory:
 
     def find(self, room: str, msgid: str) -> Deferred[RoomMessage | None]:
         kept = self._rooms.get(room)
-        messages = () if kept is None else reversed(kept.messages)
-        return succeed(next((each for each in messages if str(each.id) == msgid), None))
+        index = None if kept is None else _index(kept.messages, msgid)
+        return succeed(None if kept is None or index is None else kept.messages[index])
 
     def redact(self, room: str, msgid: str) -> Deferred[None]:
         kept = self._rooms.get(room)
-        for index, message in enumerate(() if kept is None else kept.messages):
-            if kept is not None and str(message.id) == msgid:
-                del kept.messages[index]
-                self._note(kept, message)
-                break
+        index = None if kept is None else _index(kept.messages, msgid)
+        if kept is not None and index is not None:
+            message = kept.messages[index]
+            del kept.messages[index]
+            self._note(kept, message)
         return succeed(None)
 
     def rename(self, old: str, new: str) -> None:
@@ -267,10 +268,31 @@ class _Position:
 
 def _locate(messages: deque[RoomMessage], reference: Reference | None) -> _Position:
     if isinstance(reference, str):
-        for index, message in enumerate(messages):
-            if str(message.id) == reference:
-                return _Position(index, index + 1)
-        raise UnknownMessage(reference)
-    time = reference or 0.0
-    before = sum(message.time < time for message in messages)
-    return _Position(before, before + sum(message.time == time for message in messages))
+        index = _index(messages, reference)
+        if index is None:
+            raise UnknownMessage(reference)
+        return _Position(index, index + 1)
+    time = milliseconds(reference or 0.0)
+    return _Position(
+        bisect_left(messages, time, key=_time), bisect_right(messages, time, key=_time)
+    )
+
+
+def _index(messages: deque[RoomMessage], msgid: str) -> int | None:
+    """Return the index of a message; ``None`` if it is not kept.
+
+    Only msgids with the right number are formatted, which in a long history takes a quarter of the
+    time.
+    """
+    try:
+        sequence = int(msgid.rpartition("-")[2])
+    except ValueError:
+        return None
+    for index, message in enumerate(messages):
+        if message.id.sequence == sequence and str(message.id) == msgid:
+            return index
+    return None
+
+
+def _time(message: RoomMessage) -> int:
+    return milliseconds(message.time)

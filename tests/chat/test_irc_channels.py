@@ -252,6 +252,22 @@ def test_topic_is_shown_set_and_cleared() -> None:
     ]
 
 
+def test_same_topic_is_not_sent_again() -> None:
+    """Modern IRC, TOPIC: "If the topic of a channel is changed or cleared, every client in that
+    channel ... will receive a TOPIC command"."""
+    chat = IrcChat()
+    ann, bob = chat.irc_client("ann"), chat.irc_client("bob")
+    ann.send("JOIN #t")
+    bob.send("JOIN #t")
+    ann.send("TOPIC #t :cats")
+    bob.lines()
+    assert ann.send("TOPIC #t :cats") == []
+    assert bob.lines() == []
+    ann.send("TOPIC #t :")
+    assert len(bob.lines()) == 1
+    assert ann.send("TOPIC #t :") == []
+
+
 def test_protected_topic() -> None:
     """'If a client does not have appropriate channel permissions and tries to change the topic, the
     ERR_CHANOPRIVSNEEDED numeric is returned and the command will fail.'"""

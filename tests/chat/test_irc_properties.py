@@ -73,6 +73,7 @@ SEVERAL = st.sampled_from(
         ],
         [b"PRIVMSG #c :one", b"PRIVMSG #c :two", b"PRIVMSG #d :three"],
         [b"@label=q PRIVMSG ann,bob,#c :hi", b"PING x"],
+        [b"NOTICE #c :hi", b"CHATHISTORY LATEST #c * 5", b"@label=q CHATHISTORY LATEST #c * 5"],
     ]
 )
 LINES = st.lists(st.one_of(LINE.map(lambda line: [line]), SEVERAL), max_size=12).map(

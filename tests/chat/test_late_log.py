@@ -294,6 +294,16 @@ def test_join_then_say_of_a_text_client() -> None:
 # --- any lines ---
 
 
+_HISTORY = st.sampled_from(
+    [
+        "LATEST #pot *",
+        "AFTER #tea msgid=node-boot-7 3",
+        "BETWEEN #tea msgid=node-boot-9 timestamp=2020-01-01T00:00:00.000Z 3",
+        "TARGETS timestamp=2020-01-01T00:00:00.000Z timestamp=2030-01-01T00:00:00.000Z 5",
+    ]
+)
+
+
 def _line(*parts: str | st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     strategies = [st.just(part) if isinstance(part, str) else part for part in parts]
     return st.tuples(*strategies).map(" ".join)
@@ -343,6 +353,8 @@ _COMMAND = st.one_of(
     _line("RENAME", _ROOM, _ROOM),
     _line("REDACT", _ROOM, _MESSAGE_ID),
     _line("RELAYMSG", _ROOM, "a/b", _LAST),
+    _line("CHATHISTORY LATEST", _ROOM, "* 5"),
+    _line("CHATHISTORY", _HISTORY),
     _line("MONITOR +", _NICK),
     _line("USERHOST", _NICK),
     _line("OPER root", st.sampled_from(["sesame", "wrong"])),

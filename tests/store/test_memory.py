@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tcpd.chat.settings import ChatSettings
 from tcpd.events.chat import Change, EventId, Identity, Kind, Line, Mode, RoomMessage
-from tcpd.store.history import Selector, UnknownMessage, Which
+from tcpd.store.history import Selector, UnknownMessage, Which, milliseconds
 from tcpd.store.memory import ROOM_BYTES, HistoryLimits, MemoryHistory, size_of
 
 ANN = Identity("n-b-m1", "ann", "text", "localhost")
@@ -170,6 +170,27 @@ def test_pages(selector: Selector, found: list[int]) -> None:
     for message in TEN:
         history.append("#tea", message)
     assert numbers(page(history, selector=selector)) == found
+
+
+@pytest.mark.parametrize(
+    ("which", "found"),
+    [(Which.BEFORE, [1]), (Which.AFTER, [4]), (Which.LATEST, [4]), (Which.AROUND, [1, 2, 3])],
+)
+def test_times_are_compared_in_milliseconds(which: Which, found: list[int]) -> None:
+    """As clients see them: 0.1231 and 0.1239 s are 0.123 s."""
+    history = store()
+    for number, time in enumerate((0.1221, 0.1231, 0.1239, 0.1241), 1):
+        history.append("#tea", message_of(number, time=1_700_000_000 + time))
+    selector = Selector(which, 3, 1_700_000_000.123)
+    assert numbers(page(history, selector=selector)) == found
+
+
+@given(st.integers(0, 4 * 10**12), st.integers(0, 999))
+def test_milliseconds_of_a_float(whole: int, fraction: int) -> None:
+    """A time that a client sends back, without its microseconds, is the same millisecond. Until
+    2096."""
+    assert milliseconds(whole / 1000) == whole
+    assert milliseconds((whole * 1000 + fraction) / 1_000_000) == whole
 
 
 @pytest.mark.parametrize("room", ["#tea", "#nowhere"])

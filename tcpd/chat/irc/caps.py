@@ -30,6 +30,7 @@ PRE_AWAY = "draft/pre-away"
 MULTILINE = "draft/multiline"
 MESSAGE_REDACTION = "draft/message-redaction"
 CHANNEL_RENAME = "draft/channel-rename"
+CHATHISTORY = "draft/chathistory"
 RELAYMSG = "draft/relaymsg"
 STS = "sts"
 
@@ -78,6 +79,7 @@ _TABLE = (
     Capability(MULTILINE, renders=True),
     Capability(MESSAGE_REDACTION, renders=True),
     Capability(CHANNEL_RENAME, renders=True),
+    Capability(CHATHISTORY),
     Capability(RELAYMSG, RELAY_SEPARATOR, renders=True),
 )
 

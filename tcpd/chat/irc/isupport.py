@@ -43,6 +43,7 @@ class IsupportLimits:
     :ivar key: length of a room's key.
     :ivar denied_tags: client-only tags that are not relayed, as in CLIENTTAGDENY: names without
         their ``+``; ``*`` for all; ``-`` before an exception.
+    :ivar history: maximum number of messages in a reply to CHATHISTORY; 0 if no history is kept.
     """
 
     network: str
@@ -61,6 +62,7 @@ class IsupportLimits:
     real_name: int
     key: int
     denied_tags: tuple[str, ...] = ()
+    history: int = 0
 
 
 def tokens(limits: IsupportLimits) -> dict[str, str]:
@@ -100,6 +102,9 @@ def tokens(limits: IsupportLimits) -> dict[str, str]:
         "MONITOR": str(limits.monitored),
         "BOT": "B",
     }
+    if limits.history:  # CHATHISTORY=0 would mean no limit
+        found["CHATHISTORY"] = str(limits.history)
+        found["MSGREFTYPES"] = "msgid,timestamp"
     if limits.denied_tags:
         found["CLIENTTAGDENY"] = ",".join(limits.denied_tags)
     return found

@@ -39,6 +39,7 @@ from tcpd.events.chat import (
     TopicChanged,
     UserModesChanged,
 )
+from tcpd.store.history import milliseconds
 
 STATUS = {Mode.OPERATOR: "@", Mode.HALF_OPERATOR: "%", Mode.VOICE: "+"}
 
@@ -55,8 +56,8 @@ def timestamp(seconds: float) -> str:
 
     :param seconds: since 1970 UTC.
     """
-    whole = int(seconds)
-    return f"{_second(whole)}.{int((seconds - whole) * 1000):03}Z"
+    whole, fraction = divmod(milliseconds(seconds), 1000)
+    return f"{_second(whole)}.{fraction:03}Z"
 
 
 @lru_cache(maxsize=4)

@@ -79,7 +79,29 @@ class IrcReply(ChatReply):
 
         :param lines: lines without tags.
         """
-        self.client.stream(map(self.client.timed, lines))
+        self.stream_tagged(map(self.client.timed, lines))
+
+    def stream_tagged(self, lines: Iterable[bytes]) -> None:
+        """Send a long reply of lines with their tags."""
+        self.client.stream(lines)
+
+    def stream_batch(self, lines: Iterable[bytes], batch: str, *params: str) -> None:
+        """Send a long reply in a batch, or without one to a client that lacks ``batch``.
+
+        :param lines: lines with their tags; those of an inner batch have its tag.
+        :param batch: the type of the batch.
+        :param params: the parameters of the batch.
+        """
+        if caps.BATCH in self.caps:
+            lines = self._batch(lines, batch, *params)
+        self.stream_tagged(lines)
+
+    def _batch(self, lines: Iterable[bytes], batch: str, *params: str) -> Iterator[bytes]:
+        client, source = self.client, self.server.name
+        name = client.next_batch()
+        yield client.timed(write("BATCH", f"+{name}", batch, *params, source=source))
+        yield from _within(lines, name)
+        yield client.timed(write("BATCH", f"-{name}", source=source))
 
     def numeric(self, number: str, *params: str, text: str | None = None) -> None:
         """Send a numeric.
@@ -158,7 +180,7 @@ class LabelledReply(IrcReply):
 
     collects = True
 
-    __slots__ = ("_finished", "_label", "_lines", "_stream")
+    __slots__ = ("_finished", "_is_batch", "_label", "_lines", "_stream")
 
     def __init__(self, client: IrcClient, label: str) -> None:
         super().__init__(client)
@@ -166,16 +188,24 @@ class LabelledReply(IrcReply):
         self._lines: list[bytes] = []
         self._stream: Iterator[bytes] | None = None
         self._finished = False
+        #: The lines are exactly one batch, which takes the label.
+        self._is_batch = False
 
     def put(self, data: bytes) -> None:
+        self._is_batch = False
         if self._stream is not None:
             self._stream = chain(self._stream, (data,))
         else:
             self._lines += split_lines(data)
 
-    def stream(self, lines: Iterable[bytes]) -> None:
-        more = map(self.client.timed, lines)
-        self._stream = more if self._stream is None else chain(self._stream, more)
+    def stream_tagged(self, lines: Iterable[bytes]) -> None:
+        self._is_batch = False
+        self._stream = iter(lines) if self._stream is None else chain(self._stream, lines)
+
+    def stream_batch(self, lines: Iterable[bytes], batch: str, *params: str) -> None:
+        is_first = not self._lines and self._stream is None
+        super().stream_batch(lines, batch, *params)
+        self._is_batch = is_first
 
     def show(self, event: Event) -> None:
         self.put(self.client.format.render(event))
@@ -198,7 +228,7 @@ class LabelledReply(IrcReply):
         rest = self._take_first_lines()
         name = client.next_batch()
         server = client.server.name
-        lines = labelled(self._lines, rest, self._label, name, server, client.timed)
+        lines = labelled(self._lines, rest, self._label, name, server, client.timed, self._is_batch)
         if rest is None:
             for line in lines:
                 client.put(line)
@@ -274,6 +304,7 @@ def labelled(
     batch: str,
     server: str,
     timed: Callable[[bytes], bytes],
+    is_batch: bool = False,
 ) -> Iterator[bytes]:
     """Yield the lines of a labelled response.
 
@@ -285,14 +316,16 @@ def labelled(
     :param more: the rest of a long response; ``None`` if ``lines`` is all.
     :param batch: reference for a batch, if one is needed.
     :param timed: adds the ``time`` tag to a line.
+    :param is_batch: ``lines`` and ``more`` are exactly one batch.
     """
     if more is None and len(lines) < 2:
         only = lines[0] if lines else timed(write("ACK", source=server))
         yield tagged(only, "label", label)
         return
-    if more is None and _is_one_batch(lines):
+    if is_batch or (more is None and _is_one_batch(lines)):
         yield tagged(lines[0], "label", label)
         yield from lines[1:]
+        yield from more or ()
         return
     start = timed(write("BATCH", f"+{batch}", BATCH, source=server))
     yield tagged(start, "label", label)

@@ -40,6 +40,9 @@ TARGETS = {
 #: Maximum number of mode changes with a parameter in one MODE.
 MAX_MODES = 6
 
+#: Maximum number of messages, or of rooms, in a reply to CHATHISTORY.
+MAX_HISTORY = 100
+
 
 @dataclass(slots=True)
 class IrcServer:
@@ -98,6 +101,11 @@ class IrcServer:
         """Start of the daemon as text, in UTC."""
         return time.strftime("%a %b %d %Y at %H:%M:%S UTC", time.gmtime(self.created))
 
+    @property
+    def history_limit(self) -> int:
+        """Maximum number of messages in a reply to CHATHISTORY; 0 if no history is kept."""
+        return min(MAX_HISTORY, self.hub.settings.history_kept)
+
     def capabilities(self, secure: bool | None) -> dict[str, str]:
         """Return the capabilities on offer, with their values.
 
@@ -111,6 +119,8 @@ class IrcServer:
             )
         else:
             del found[caps.MULTILINE]
+        if not self.history_limit:
+            del found[caps.CHATHISTORY]
         if settings.sts is not None and secure is not None:
             policy = sts.policy(settings.sts, secure, self.tls_port())
             if policy:
@@ -138,6 +148,7 @@ class IrcServer:
                 real_name=REAL_NAME_BYTES,
                 key=KEY_BYTES,
                 denied_tags=self.settings.deny_tags,
+                history=self.history_limit,
             )
         )
 
