@@ -6,6 +6,7 @@ import json
 import os
 import re
 import socket
+import ssl
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,8 +14,12 @@ from typing import Any
 
 import certificates
 import pytest
-from running import PATIENCE, TWISTD, Daemon, receive_all, receive_until
+from running import PATIENCE, TWISTD, Daemon, client_context, receive_all, receive_until
 from wires import Capture, Packet, VethPair, need, ss
+
+from tcpd.handshake.client_hello import parse_client_hello
+from tcpd.handshake.ja4 import ja4
+from tcpd.net.handshake_capture import self_test
 
 pytestmark = pytest.mark.live
 
@@ -376,3 +381,136 @@ def test_server_isn_without_the_capability_is_unavailable(
     assert report["no_server_isn"] == "no-capability"
     assert report["handshake"]["syn_ack"]["sequence_number"] is None
     assert report["handshake"]["syn"]["sequence_number"] is not None
+
+
+LINE_OVER_TLS = """
+[tls:main]
+certificate = localhost.pem
+key = localhost-key.pem
+alpn = irc, line
+[service:line]
+protocol = line
+listen =
+    127.0.0.1:0 tls=main
+[service:echo]
+protocol = echo
+listen =
+    127.0.0.1:0 tls=main
+"""
+
+
+class TLSClient:
+    """Python's client, which keeps what it sends first."""
+
+    def __init__(
+        self,
+        daemon: Daemon,
+        context: ssl.SSLContext,
+        session: ssl.SSLSession | None = None,
+        service: str = "line",
+    ) -> None:
+        self._socket = daemon.connect(service, "tls=main")
+        self._input, self._output = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(
+            self._input, self._output, server_hostname="localhost", session=session
+        )
+        self.hello = b""
+        self._do(self.tls.do_handshake)
+
+    def __enter__(self) -> TLSClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def _do(self, call: Callable[[], Any]) -> Any:
+        while True:
+            try:
+                result = call()
+            except ssl.SSLWantReadError:
+                result = None
+            if data := self._output.read():
+                self.hello = self.hello or data
+                self._socket.sendall(data)
+            if result is not None or (call == self.tls.do_handshake and self.tls.cipher()):
+                return result
+            self._input.write(self._socket.recv(1 << 16))
+
+    def layers(self) -> dict[str, Any]:
+        """Return the values of layers 5 and 6."""
+        self._do(lambda: self.tls.write(b"LAYERS json\r\n"))
+        text = ""
+        while "layers" not in text or not text.endswith("\r\n"):
+            text += self._do(lambda: self.tls.read(1 << 16)).decode()
+        found = json.loads(text[text.index("250 {") + 4 :])["layers"]
+        values = found["session"]["values"] | found["presentation"]["values"]
+        return {name: each["value"] for name, each in values.items()}
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_report_has_what_the_client_offers_in_tls(
+    start: Callable[[str], Daemon], version: ssl.TLSVersion
+) -> None:
+    """The report is on the bytes that the client sent, and says whether a session was resumed."""
+    daemon = start(LINE_OVER_TLS)
+    context = client_context(daemon.directory)
+    context.maximum_version = version
+    context.set_alpn_protocols(["line", "h2"])
+    with TLSClient(daemon, context) as client:
+        first = client.layers()
+        session = client.tls.session
+        hello = parse_client_hello(client.hello)
+    assert hello is not None
+    assert first["tls_ja4"] == ja4(hello)
+    assert first["tls_offered_alpn"] == ["line", "h2"]
+    assert first["tls_alpn"] == "line"
+    assert len(first["tls_extensions"]) == len(hello.extensions)
+    assert first["tls_group"].lower() in (name.lower() for name in first["tls_offered_groups"])
+    assert (first["tls_resumed"], first["tls_offered_resumption"]) == (False, None)
+    with TLSClient(daemon, context, session) as client:
+        again = client.layers()
+    how = "session ticket" if version is ssl.TLSVersion.TLSv1_2 else "pre-shared key"
+    assert (again["tls_resumed"], again["tls_offered_resumption"]) == (True, how)
+
+
+def test_client_hello_of_other_services_is_not_kept(start: Callable[[str], Daemon]) -> None:
+    """ "kept only by services whose kind shows handshakes" """
+    daemon = start(LINE_OVER_TLS)
+    with TLSClient(daemon, client_context(daemon.directory), service="echo"):
+        listed = json.loads(daemon.ctl("connections", "--service", "echo", "--json").stdout)
+        (found,) = listed["connections"]
+        seen = json.loads(daemon.ctl("handshake", found["id"], "--json").stdout)
+    if self_test() is None:
+        # the number is read for services that show handshakes
+        assert seen["no_server_isn"] == "too-late"
+    values = seen["layers"]["presentation"]["values"]
+    assert values["tls_version"]["source"] == "seen"
+    assert values["tls_ja4"]["source"] == "unavailable"
+
+
+def test_server_isn_by_default(wrapped_daemon: Callable[[str, str], Daemon]) -> None:
+    """ "auto: if the daemon has it", without a warning if it does not."""
+    need("setpriv")
+    words = "--bounding-set=-net_admin --inh-caps=-net_admin"
+    wrapper = f"setpriv {words}" if os.geteuid() == 0 else ""
+    daemon = wrapped_daemon(wrapper, "")
+    assert not [text for text in daemon.log if "TCP_REPAIR" in text]
+    with daemon.connect("line") as client:
+        greeted(client)
+        client.sendall(b"HANDSHAKE\r\nQUIT\r\n")
+        text = receive_all(client).decode()
+    drawn = " ".join(text.replace("\r\n250-", " ").split())
+    missing = "the daemon lacks the capability CAP_NET_ADMIN."
+    assert f"The server's ISN (?) is unknown: {missing}" in drawn
+
+
+def test_watch_of_the_kernels_figures(line: Daemon) -> None:
+    """TCPINFO watch: "a line of figures at once and then each second" """
+    with line.connect("line") as client:
+        greeted(client)
+        client.sendall(b"TCPINFO watch 1\r\n")
+        text = receive_until(client, b"250 1 line\r\n").decode()
+        (figures,) = re.findall(r"250-rtt=(\d+)us .* cwnd=(\d+) .*\r\n", text)
+        assert int(figures[0]) > 0
+        assert int(figures[1]) > 0
+        assert ask(client, "TCPINFO")["tcpinfo"]["now"]["snd_cwnd"] > 0
