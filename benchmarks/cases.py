@@ -131,4 +131,14 @@ IDLE = "idle"
 IDLE_IRC = "irc-idle"
 START = "start"
 
-NAMES = (*(case.name for case in CASES), *(load.name for load in LOADS), IDLE, IDLE_IRC, START)
+#: Cases of ``protocol = web``; benchmarks.pages has their loads.
+PAGES = ("web-page", "web-text", "web-svg", "web-file", "web-live", "web-chat")
+
+NAMES = (
+    *(case.name for case in CASES),
+    *(load.name for load in LOADS),
+    *PAGES,
+    IDLE,
+    IDLE_IRC,
+    START,
+)

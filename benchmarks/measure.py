@@ -13,6 +13,7 @@ from benchmarks.beside import LOADS, Load
 from benchmarks.beside import measure as measure_beside
 from benchmarks.cases import CASES, IDLE, IDLE_IRC, START, Case
 from benchmarks.ground import Ground, Skipped
+from benchmarks.pages import PAGE_LOADS, PageLoad, measure_pages
 from benchmarks.process import Child, raise_files
 from benchmarks.report import Table
 from benchmarks.servers import SERVERS, STOCK, TCPD, Running, Server, with_defaults
@@ -197,6 +198,24 @@ def measure_wait(ground: Ground, load: Load, rounds: int) -> Table:
     return table
 
 
+def measure_page(ground: Ground, load: PageLoad, rounds: int, seconds: float) -> Table:
+    """Measure a load of ``protocol = web``, with a new server in each round."""
+    table = Table(load.name, load.title, load.operation, TCPD)
+    server = next(server for server in SERVERS if server.name == TCPD)
+    for round_ in range(rounds):
+        try:
+            running = Running(server, ground, "web")
+            try:
+                table.add(TCPD, round_, measure_pages(ground, load, running, seconds))
+            finally:
+                running.end()
+        except Skipped as why:
+            table.skipped[TCPD] = str(why)
+            break
+        _say(f"{load.name}: round {round_ + 1} of {rounds}")
+    return table
+
+
 def measure_start(ground: Ground, rounds: int, only: Sequence[str]) -> Table:
     """Measure the time from the start of the process to the first connection."""
     table = Table(START, "start to first connection", "start", STOCK)
@@ -228,6 +247,9 @@ def measure(
     for load in LOADS:
         if load.name in names and (not only or TCPD in only):
             yield measure_wait(ground, load, rounds)
+    for page in PAGE_LOADS:
+        if page.name in names and (not only or TCPD in only):
+            yield measure_page(ground, page, rounds, seconds)
     if IDLE in names:
         yield measure_idle(ground, rounds, only, irc=False)
     if IDLE_IRC in names:
