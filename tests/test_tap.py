@@ -93,7 +93,7 @@ print(*sys.modules, sep="\\n")
     ("more", "loaded"),
     [
         ("", set()),
-        ("[metrics]\nlisten = 127.0.0.1:0\n", {"prometheus_client", "twisted.web"}),
+        ("[metrics]\nlisten = 127.0.0.1:0\n", {"prometheus_client", "h11"}),
         (
             "[service:web]\nprotocol = irc\nlisten = 127.0.0.1:0 websocket\n",
             {"wsproto", "h11", "tcpd.chat.irc"},

@@ -194,6 +194,10 @@ class VethPair:
         """Run a program in the client's namespace."""
         return run("ip", "netns", "exec", self.space, *words)
 
+    def address_inside(self, version: int) -> str:
+        """Return the address of the client's end, as a URL has it."""
+        return f"[{self._client[6]}]" if version == 6 else self._client[4]
+
     def mac(self, inside: bool) -> str:
         """Return the MAC address of the client's interface, or of the server's."""
         show = ["cat", f"/sys/class/net/{self.there if inside else self.here}/address"]

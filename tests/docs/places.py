@@ -149,6 +149,16 @@ SETUPS: dict[str, str] = {
         cat irc.example.net.pem >>/etc/ssl/certs/ca-certificates.crt
         cp irc.example.net.pem /etc/ssl/certs/$(openssl x509 -noout -hash -in irc.example.net.pem).0
         """,
+    "docs/howto/web.rst": f"""
+        useradd --system --user-group tcpd
+        echo '127.0.0.1 learn.example.org' >>/etc/hosts
+        cd {CHECKOUT}
+        openssl req -x509 -newkey rsa:2048 -noenc -days 30 -subj /CN=learn.example.org \\
+            -addext subjectAltName=DNS:learn.example.org \\
+            -keyout learn.example.org.key -out learn.example.org.pem
+        cat learn.example.org.pem >>/etc/ssl/certs/ca-certificates.crt
+        cat learn.example.org.pem learn.example.org.key >/etc/haproxy/site.pem
+        """,
     # an ACME server under the name of Let's Encrypt, with a trusted certificate
     "docs/howto/acme.rst": """
         useradd --system --user-group tcpd

@@ -112,7 +112,6 @@ def test_drawing_of_the_handshake_is_current(tmp_path: Path) -> None:
     (command,) = [each for each in PAGE.commands if each.text.startswith("nc localhost 7080")]
     daemon = Daemon(
         tmp_path,
-        "[tcpd]\nserver_isn = yes\n\n"
         "[service:handshake]\nprotocol = handshake\nlisten =\n    127.0.0.1:0\n",
     )
     try:

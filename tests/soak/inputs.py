@@ -23,7 +23,7 @@ Generator = Callable[[Chance, int], list[bytes]]
 # --- line, and the control socket, which has the same syntax ---
 
 _LINE = ("ECHO", "HELP", "PING", "SERVICES", "STARTTLS", "TIME", "UPTIME", "WHOAMI")
-_LINE += ("HANDSHAKE", "LAYERS", "TCPINFO", "NOPE", "GET / HTTP/1.1", "")
+_LINE += ("HANDSHAKE", "LAYERS", "TCPINFO", "TCPINFO watch 1", "NOPE", "GET / HTTP/1.1", "")
 
 
 def lines(chance: Chance, count: int) -> list[bytes]:
