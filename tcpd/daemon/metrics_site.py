@@ -48,7 +48,7 @@ def metrics_site(sources: MetricsSources, context: Any) -> HTTPFactory:
         return text(503, why) if why else text(200, "ready")
 
     pages = {"/metrics": metrics, "/healthz": health, "/readyz": readiness}
-    site = Site(pages, lambda visit: [("Cache-Control", "no-store")])
+    site = Site(pages, lambda connection: [("Cache-Control", "no-store")])
     return HTTPFactory(site, context)
 
 

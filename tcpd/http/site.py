@@ -46,10 +46,18 @@ class Visit:
             value.decode("latin-1") for value in self.request.headers.get(name.encode(), ())
         )
 
-    def accepts(self, content_type: str) -> bool:
-        """Whether the client names a media type in Accept; wildcards do not count."""
-        wanted = (item.partition(";")[0].strip() for item in self.header("accept").split(","))
-        return content_type in (item.lower() for item in wanted)
+    def quality(self, content_type: str) -> float:
+        """Return the weight of a media type in Accept (RFC 9110 section 12.5.1), 0 if the client
+        does not name it; wildcards do not count."""
+        for item in self.header("accept").lower().split(","):
+            name, *parameters = (part.strip() for part in item.split(";"))
+            if name == content_type:
+                weights = [each[2:] for each in parameters if each.startswith("q=")]
+                try:
+                    return float(weights[0]) if weights else 1.0
+                except ValueError:
+                    return 0.0
+        return 0.0
 
 
 class EventStream(Protocol):
@@ -66,7 +74,8 @@ class EventStream(Protocol):
 
     @abstractmethod
     def stop(self) -> None:
-        """The client is gone, or the daemon ends the connection. Called at most once."""
+        """The client is gone, or the daemon ends the connection. Called at most once; without
+        :meth:`start` before it for a HEAD request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +106,15 @@ class Site:
     Only GET and HEAD are supported. A path that ends in ``/*`` matches all paths below it.
 
     :param pages: the handlers, by path.
-    :param headers: returns fields that each response gets.
+    :param headers: returns the fields that each response gets on a connection, which is a
+        :class:`tcpd.interfaces.IConnection`, or ``None`` in a test.
     :param error_page: makes the pages of errors.
     """
 
     def __init__(
         self,
         pages: Mapping[str, Handler],
-        headers: Callable[[Visit], Iterable[tuple[str, str]]] = lambda visit: (),
+        headers: Callable[[Any], Iterable[tuple[str, str]]] = lambda connection: (),
         error_page: ErrorPage = _error_text,
     ) -> None:
         self._pages = {path: page for path, page in pages.items() if not path.endswith("/*")}
@@ -112,9 +122,10 @@ class Site:
         self._headers = headers
         self._error_page = error_page
 
-    def headers(self, visit: Visit) -> list[tuple[str, str]]:
-        """Return the fields of the response to a request."""
-        return [("Server", "tcpd"), ("X-Content-Type-Options", "nosniff"), *self._headers(visit)]
+    def headers(self, connection: Any) -> list[tuple[str, str]]:
+        """Return the fields of a response on a connection."""
+        own = self._headers(connection)
+        return [("Server", "tcpd"), ("X-Content-Type-Options", "nosniff"), *own]
 
     def answer(self, visit: Visit) -> Answer:
         """Answer a request."""

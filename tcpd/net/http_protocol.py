@@ -10,7 +10,9 @@ request smuggling).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable, MutableMapping
+from dataclasses import replace
 from email.utils import formatdate
 from typing import Any
 
@@ -27,7 +29,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tcpd.http.request import MAX_HEAD, BadRequest, HTTPRequest, RequestReader
-from tcpd.http.response import Response, closing, stream_head
+from tcpd.http.response import Response, closing, stream_head, text
 from tcpd.http.site import EventStream, OpenWebSocket, Site, Visit
 from tcpd.interfaces import IBusy, IConnection, IContext, IFarewell, IRefusing
 from tcpd.policy.reasons import End, Refusal
@@ -45,15 +47,22 @@ HEAD_SECONDS = 10.0
 BODY_BYTES = 64 * 1024
 BODY_SECONDS = 2.0
 
+# statuses, and sentences that say what to do
 _BAD = {
-    BadRequest.NOT_HTTP: closing(400, "this is no HTTP request"),
-    BadRequest.MALFORMED: closing(400, "this request is malformed"),
-    BadRequest.TOO_LONG: closing(431, f"the head of a request has at most {MAX_HEAD} bytes"),
+    BadRequest.NOT_HTTP: (400, "this is no HTTP request; this port is for browsers"),
+    BadRequest.MALFORMED: (400, "this request is malformed; correct it by RFC 9112"),
+    BadRequest.TOO_LONG: (
+        431,
+        f"the head of a request has at most {MAX_HEAD} bytes; send fewer or shorter fields",
+    ),
 }
-_TIMEOUT = closing(408, "the request did not arrive in time")
-_FAILED = closing(500, "this request failed; the log of the server says why")
-_VERSION = closing(505, "this server speaks HTTP/1.1")
-_NO_CHAT = closing(503, "no service for this WebSocket is configured")
+_TIMEOUT = (408, "the request did not arrive in time; send it again")
+_FAILED = (500, "this request failed; the log of the server says why")
+_VERSION = (505, "this server speaks HTTP/1.1; use that version")
+_NO_CHAT = (503, "no service for this WebSocket runs; the operator sets it with the key chat")
+
+#: A valid Host field (RFC 9112 section 3.2), as far as it is safe to compare and to show.
+_HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[^\s/@?#\\\[\]:]*)(?::[0-9]*)?")
 
 _log = Logger()
 
@@ -72,6 +81,7 @@ class HTTPProtocol(Protocol):
         "_factory",
         "_full",
         "_input_ended",
+        "_last",
         "_over",
         "_reader",
         "_reading",
@@ -92,6 +102,7 @@ class HTTPProtocol(Protocol):
         self._full = False
         self._reading = True
         self._input_ended = False
+        self._last = False  # the connection is closed after the present request
         self._over = False  # the last response is sent
         self._body_left = 0
 
@@ -117,7 +128,7 @@ class HTTPProtocol(Protocol):
     def readConnectionLost(self) -> None:
         """The client sends no more requests, and may still read."""
         self._input_ended = True
-        if self._request is None:
+        if not self.busy:
             self._close()
 
     def writeConnectionLost(self) -> None:
@@ -137,15 +148,19 @@ class HTTPProtocol(Protocol):
     def stopProducing(self) -> None:
         """The connection is lost; ``connectionLost`` follows."""
 
-    def farewell(self, reason: End) -> bytes:
-        """See :class:`tcpd.interfaces.IFarewell`. HTTP has no words for an idle connection."""
+    def farewell(self, reason: End) -> bytes | None:
+        """See :class:`tcpd.interfaces.IFarewell`. HTTP has no words for an idle connection. When
+        the daemon stops, the present request is answered."""
+        if reason is End.SHUTDOWN and self._request is not None:
+            self._last = True
+            return None
         self._end()
         return b""
 
     @property
     def busy(self) -> bool:
         """See :class:`tcpd.interfaces.IBusy`."""
-        return self._request is not None
+        return self._request is not None or self._stream is not None
 
     # --- from the work queue ---
 
@@ -164,7 +179,10 @@ class HTTPProtocol(Protocol):
             self._answer(request)
         except Exception:
             _log.failure("a page failed: {target}", target=request.target.decode("latin-1"))
-            self._refuse(_FAILED)
+            if self._stream is None:
+                self._refuse(*_FAILED)
+            else:  # the head of the response is sent
+                self._close()
         if self._is_taken():
             return False
         self._request = None
@@ -215,26 +233,27 @@ class HTTPProtocol(Protocol):
         self._set_timer(None)
         if isinstance(found, BadRequest):
             self._factory.count["bad-request"] += 1
-            self._refuse(_BAD[found])
+            self._refuse(*_BAD[found])
             return False
         self._request, self._rest = found, found.rest
         return True
 
     def _answer(self, request: HTTPRequest) -> None:
         self._factory.count["requests"] += 1
-        if request.version not in (b"1.0", b"1.1"):
-            self._refuse(_VERSION)
+        if not request.version.startswith(b"1."):
+            self._refuse(*_VERSION)
+            return
+        if not all(map(_HOST.fullmatch, request.headers.get(b"host", ()))):
+            self._refuse(*_BAD[BadRequest.MALFORMED])
             return
         visit = Visit(request, self._connection)
         site = self._factory.site
         answer = site.answer(visit)
-        headers = site.headers(visit)
-        # RFC 9110 section 6.6.1: "An origin server with a clock MUST generate a Date header field"
-        headers.append(("Date", formatdate(self._factory.wall_clock(), usegmt=True)))
+        headers = self._headers()
         transport: Any = self.transport
         match answer:
             case Response():
-                last = _is_last(request)
+                last = self._last or _is_last(request)
                 if last:
                     headers.append(("Connection", "close"))
                 transport.write(answer.encode(headers, body=request.method != b"HEAD"))
@@ -243,15 +262,17 @@ class HTTPProtocol(Protocol):
                 else:
                     self._set_timer(IDLE_SECONDS)
             case OpenWebSocket(factory=None):
-                self._refuse(_NO_CHAT)
+                self._refuse(*_NO_CHAT)
             case OpenWebSocket(factory=factory):
                 self._upgrade(factory, request)
             case stream:
                 transport.write(stream_head("text/event-stream", headers))
-                if request.method == b"HEAD":
+                self._stream = stream
+                self._request = None
+                self._rest = b""
+                if request.method == b"HEAD" or self._last:
                     self._close()
                 else:
-                    self._stream = stream
                     self._read_on(True)  # notices the end of the client
                     stream.start(self._send, self._close)
 
@@ -259,8 +280,9 @@ class HTTPProtocol(Protocol):
         transport: Any = self.transport
         connection = self._connection
         if connection is None:
-            self._refuse(_NO_CHAT)
+            self._refuse(*_NO_CHAT)
             return
+        request = replace(request, rest=self._rest)
         self._end()
         transport.unregisterProducer()
         if not self._reading:
@@ -270,13 +292,23 @@ class HTTPProtocol(Protocol):
     def _send(self, data: bytes) -> bool:
         if self._full or self._over:
             return False
-        transport: Any = self.transport
-        transport.write(data)
+        if data:
+            transport: Any = self.transport
+            transport.write(data)
         return True
 
-    def _refuse(self, response: bytes) -> None:
+    def _headers(self) -> list[tuple[str, str]]:
+        headers = self._factory.site.headers(self._connection)
+        # RFC 9110 section 6.6.1: "An origin server with a clock MUST generate a Date header field"
+        headers.append(("Date", formatdate(self._factory.wall_clock(), usegmt=True)))
+        return headers
+
+    def _refuse(self, status: int, sentence: str) -> None:
+        request = self._request
+        response = text(status, sentence, ("Cache-Control", "no-store"), ("Connection", "close"))
         transport: Any = self.transport
-        transport.write(response)
+        body = request is None or request.method != b"HEAD"
+        transport.write(response.encode(self._headers(), body=body))
         self._close()
 
     def _close_after(self, request: HTTPRequest) -> None:
@@ -284,6 +316,7 @@ class HTTPProtocol(Protocol):
         if not request.has_body:
             self._close()
             return
+        received = len(self._rest)
         self._end()
         self._body_left = BODY_BYTES
         (length,) = request.headers.get(b"content-length", [b"-"])
@@ -294,7 +327,7 @@ class HTTPProtocol(Protocol):
             self._reading = True
             transport: Any = self.transport
             transport.resumeProducing()
-        self._discard(len(request.rest))
+        self._discard(received)
 
     def _discard(self, size: int) -> None:
         if self._timer is not None:
@@ -329,7 +362,7 @@ class HTTPProtocol(Protocol):
     def _timed_out(self) -> None:
         self._timer = None
         if self._reader is not None:
-            self._refuse(_TIMEOUT)
+            self._refuse(*_TIMEOUT)
         else:
             self._close()
 
@@ -338,7 +371,7 @@ def _is_last(request: HTTPRequest) -> bool:
     """Whether the connection is closed after the response (RFC 9112 section 9.3)."""
     options = b",".join(request.headers.get(b"connection", ())).lower().split(b",")
     closes = b"close" in (option.strip() for option in options)
-    return closes or request.version != b"1.1" or request.has_body
+    return closes or request.version == b"1.0" or request.has_body
 
 
 @implementer(IRefusing)

@@ -24,9 +24,9 @@ class WebKind:
 
     def make_factory(self, settings: WebSettings, context: IContext) -> IProtocolFactory:
         # jinja2 and h11 take a part of a start
-        from tcpd.web.pages import web_factory
+        from tcpd.web.pages import WebFactory
 
-        return web_factory(settings, context)
+        return WebFactory(settings, context)
 
 
 kind = WebKind()

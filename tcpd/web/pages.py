@@ -18,6 +18,7 @@ from tcpd.interfaces import IContext, IWebSocketFactory
 from tcpd.net.http_protocol import HTTPFactory
 from tcpd.net.own_names import is_own
 from tcpd.net.websocket_settings import allows
+from tcpd.policy.workqueue import share_of
 from tcpd.web import connection_page, lesson
 from tcpd.web.diagram import svg
 from tcpd.web.exercises import EXERCISES
@@ -28,6 +29,7 @@ from tcpd.web.streams import SecondStream, Streams, event
 
 JSON = "application/json"
 SVG = "image/svg+xml"
+_HTML = "text/html"
 
 _TYPES = {
     "css": "text/css; charset=utf-8",
@@ -74,6 +76,8 @@ class Pages:
 
     :param settings: the keys of the service.
     :param context: of the service.
+
+    :ivar feed: the data of the page ``/status``.
     """
 
     def __init__(self, settings: WebSettings, context: IContext) -> None:
@@ -92,7 +96,7 @@ class Pages:
             for name, content in static_files().items()
         }
         self._streams = Streams(context.clock, settings.streams)
-        self._feed = StatusFeed(context)
+        self.feed = StatusFeed(context)
 
     def _has(self, path: str) -> bool:
         if path == "/status":
@@ -119,10 +123,11 @@ class Pages:
 
     # --- common to all pages ---
 
-    def headers(self, visit: Visit) -> list[tuple[str, str]]:
+    @staticmethod
+    def headers(connection: Any) -> list[tuple[str, str]]:
         """Return the fields of all responses."""
         found = list(_SECURITY)
-        if visit.connection is not None and visit.connection.tls is not None:
+        if connection is not None and connection.tls is not None:
             found.append(("Strict-Transport-Security", f"max-age={_HSTS_SECONDS}"))
             # browsers ignore it without TLS, and log an error
             found.append(("Cross-Origin-Opener-Policy", "same-origin"))
@@ -130,10 +135,11 @@ class Pages:
 
     def error(self, visit: Visit, status: int, sentence: str) -> Response:
         """Make the page of an error: short, with what to do."""
-        if not visit.accepts("text/html"):
-            return text(status, sentence, _NO_STORE)
         title = f"{sentence[0].upper()}{sentence[1:]}"
-        return self._html(self._templates.error(status, title, _ADVICE.get(status, "")), status)
+        advice = _ADVICE[status]
+        if not visit.quality(_HTML):
+            return text(status, f"{title}. {advice}", _NO_STORE)
+        return self._html(self._templates.error(status, title, advice), status)
 
     def _html(self, content: str, status: int = 200) -> Response:
         return Response(status, HTML, content.encode(), (_NO_STORE, ("Vary", "Accept")))
@@ -153,9 +159,9 @@ class Pages:
     def connection(self, visit: Visit) -> Response:
         """``/``: the report on the connection, as a page, as text or as JSON."""
         report = build(self._facts(visit))
-        if visit.accepts(JSON):
+        if visit.quality(JSON) > visit.quality(_HTML):
             return _json(as_json(report))
-        if not visit.accepts("text/html"):
+        if not visit.quality(_HTML):
             lines = "\n".join(page(report, utf8=True))
             return Response(200, PLAIN, f"{lines}\n".encode(), (_NO_STORE, ("Vary", "Accept")))
         return self._html(
@@ -185,7 +191,8 @@ class Pages:
 
         def read() -> bytes:
             found = connection.tcp_sample()
-            return b"" if found is None else event("sample", found)
+            # a browser may open another connection than that of the page
+            return b"" if found is None else event("sample", {"peer": connection.peer, **found})
 
         return self._stream(visit, read, LIVE_SECONDS)
 
@@ -196,11 +203,12 @@ class Pages:
         events: int | None,
         stopped: Callable[[], object] = lambda: None,
     ) -> Answer:
-        address = visit.connection.address
-        if not self._streams.has_room(address):
+        connection = visit.connection
+        share = share_of(connection.address, connection)
+        if not self._streams.has_room(share):
             stopped()
             return self.error(visit, 503, "too many event streams are open")
-        return SecondStream(self._streams, address, read, events, stopped)
+        return SecondStream(self._streams, share, read, events, stopped)
 
     def _facts(self, visit: Visit) -> Facts:
         facts: Facts = visit.connection.facts()
@@ -222,7 +230,7 @@ class Pages:
         exercise = name.removeprefix("check/")
         if exercise == name or exercise not in EXERCISES:
             return self.error(visit, 404, "there is no such chapter")
-        if not visit.accepts("text/html"):
+        if not visit.quality(_HTML):
             lines = "\n".join(lesson.answer_text(exercise, report))
             return Response(200, PLAIN, f"{lines}\n".encode(), (_NO_STORE, ("Vary", "Accept")))
         place = self._place(visit, report)
@@ -261,7 +269,7 @@ class Pages:
         if not self._may_see_status(visit):
             return self.error(visit, 403, "this page is for operators")
         status = self._context.status()
-        if visit.accepts(JSON):
+        if visit.quality(JSON) > visit.quality(_HTML):
             return _json(status)
         return self._html(self._templates.render("status.html", here="/status", **status))
 
@@ -269,7 +277,7 @@ class Pages:
         """``/status/events``: the status each second, and events of the log."""
         if not self._may_see_status(visit):
             return self.error(visit, 403, "this stream is for operators")
-        watcher = self._feed.watch()
+        watcher = self.feed.watch()
         return self._stream(visit, watcher.read, None, watcher.leave)
 
     def _may_see_status(self, visit: Visit) -> bool:
@@ -297,6 +305,22 @@ def _json(data: Any) -> Response:
     return Response(200, JSON, f"{content}\n".encode(), (_NO_STORE, ("Vary", "Accept")))
 
 
-def web_factory(settings: WebSettings, context: IContext) -> HTTPFactory:
-    """Make the factory of a web service."""
-    return HTTPFactory(Pages(settings, context).site(), context)
+class WebFactory(HTTPFactory):
+    """The factory of a web service.
+
+    :param settings: the keys of the service.
+    :param context: of the service.
+    """
+
+    def __init__(self, settings: WebSettings, context: IContext) -> None:
+        pages = Pages(settings, context)
+        self._feed = pages.feed if settings.status else None
+        super().__init__(pages.site(), context)
+
+    def startFactory(self) -> None:
+        if self._feed is not None:
+            self._feed.start()
+
+    def stopFactory(self) -> None:
+        if self._feed is not None:
+            self._feed.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import deque
 from typing import Any
 
@@ -12,42 +13,48 @@ from tcpd.web.streams import event
 #: Events that the page shows when it opens, and that may wait for one second.
 RECENT = 50
 
+#: Seconds for which the state is the same for all watchers: those of one tick.
+_FRESH = 0.5
+
 
 class StatusFeed:
     """Reads the status once a second for all clients that watch, and collects events.
-
-    Events are followed only while a client watches: their rendering costs some microseconds each.
 
     :param context: of the service.
     """
 
     def __init__(self, context: IContext) -> None:
         self._context = context
-        self._read_at = -1.0
+        self._read_at = -math.inf
         self._status = b""
         self._recent: deque[Any] = deque(maxlen=RECENT)
         self._waiting: dict[StatusWatcher, None] = {}
         self._follower: Any = None
 
+    def start(self) -> None:
+        """Collect events. Called when the service starts."""
+        self._follower = self._context.follow(self._happened)
+
+    def stop(self) -> None:
+        """End that. Called when the service stops."""
+        if self._follower is not None:
+            self._follower.stop()
+            self._follower = None
+
     def watch(self) -> StatusWatcher:
         """Begin to watch."""
         watcher = StatusWatcher(self, list(self._recent))
         self._waiting[watcher] = None
-        if self._follower is None:
-            self._follower = self._context.follow(self._happened)
         return watcher
 
     def leave(self, watcher: StatusWatcher) -> None:
         """End it. May be called again."""
         self._waiting.pop(watcher, None)
-        if not self._waiting and self._follower is not None:
-            self._follower.stop()
-            self._follower = None
 
     def status(self) -> bytes:
         """Return the event with the state of the daemon."""
         now = self._context.clock.seconds()
-        if now != self._read_at:
+        if now - self._read_at >= _FRESH:
             self._read_at = now
             self._status = event("status", self._context.status())
         return self._status

@@ -82,7 +82,7 @@ class SecondStream:
     """A response of events, one each second. See :class:`tcpd.http.site.EventStream`.
 
     :param streams: the open streams of the service.
-    :param address: the client's, for the limit.
+    :param address: the client's share, for the limit: see :func:`tcpd.policy.workqueue.share_of`.
     :param read: returns the next event; empty for none.
     :param events: the number of events after which the stream ends; ``None`` for no end.
     :param stopped: called when it has ended.
@@ -117,6 +117,8 @@ class SecondStream:
 
     def tick(self) -> None:
         """Send the next event. Called each second."""
+        if not self._send(b""):
+            return  # the client does not read fast enough: nothing is lost, and the end waits
         if self._left is not None:
             self._left -= 1
         data = self._read()

@@ -74,7 +74,7 @@ class SiteVisit:
             "/ws": lambda visit: OpenWebSocket(None),
             "/below/*": lambda visit: text(200, visit.path + " " + visit.query.get("x", "-")),
         }
-        self.factory = HTTPFactory(Site(pages, lambda visit: [("X-Own", "1")]), self.context)
+        self.factory = HTTPFactory(Site(pages, lambda connection: [("X-Own", "1")]), self.context)
         self.factory.doStart()
         self.protocol: Any = self.factory.buildProtocol(IPv4Address("TCP", "192.0.2.1", 4711))
         self.transport = StringTransport()
@@ -247,6 +247,9 @@ HEAD = b"GET /a HTTP/1.1\r\nHost: x\r\n"
         (505, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
         (400, b"GET /a HTTP/1.1\r\n\r\n"),
         (400, HEAD + b"Host: y\r\n\r\n"),
+        (400, b"GET /a HTTP/1.1\r\nHost: a b\r\n\r\n"),
+        (400, b"GET /a HTTP/1.1\r\nHost: a/b\r\n\r\n"),
+        (400, b"GET /a HTTP/1.1\r\nHost: user@x\r\n\r\n"),
         (400, HEAD + b"no colon\r\n\r\n"),
         (400, HEAD + b"X : y\r\n\r\n"),
         (400, HEAD + b"X: a\rb\r\n\r\n"),
@@ -455,3 +458,92 @@ def test_websocket_without_a_service_is_503() -> None:
     visit = SiteVisit()
     assert visit.get("/ws")[0].startswith(b"HTTP/1.1 503 ")
     assert visit.transport.disconnecting
+
+
+def test_head_of_an_event_stream_starts_none() -> None:
+    visit = SiteVisit()
+    head, body = visit.get("/events", "HEAD")
+    assert b"text/event-stream" in head
+    assert body == b""
+    assert visit.transport.disconnecting
+    assert visit.events.stopped == 1
+    assert not visit.events.send(b"x")
+
+
+def test_stream_that_cannot_start_gets_no_second_response(logged_failures: Any) -> None:
+    visit = SiteVisit()
+
+    def start(send: Callable[[bytes], bool], finish: Callable[[], None]) -> None:
+        send(b"retry: 1\n\n")
+        raise ZeroDivisionError("a bug")
+
+    visit.events.start = start  # type: ignore[method-assign]
+    response = visit.send(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert response.count(b"HTTP/1.1 ") == 1
+    assert visit.transport.disconnecting
+    assert visit.events.stopped == 1
+    logged_failures.expect("a page failed")
+
+
+@pytest.mark.parametrize("path", ["/bug", "/ws"])
+def test_head_of_an_error_has_no_body(path: str, logged_failures: Any) -> None:
+    assert SiteVisit().get(path, "HEAD")[1] == b""
+    if path == "/bug":
+        logged_failures.expect("a page failed")
+
+
+def test_present_request_is_answered_when_the_daemon_stops() -> None:
+    """:class:`tcpd.interfaces.IFarewell`: "For ``End.SHUTDOWN`` it may be ``None``: the protocol
+    continues and closes the connection itself"."""
+    visit = SiteVisit()
+    visit.clock.step = 0.001
+    visit.protocol.dataReceived(GET * 100)
+    answered = len(visit.accepted)
+    assert visit.protocol.farewell(End.SHUTDOWN) is None
+    visit.clock.settle()
+    assert len(visit.accepted) == answered + 1
+    assert visit.transport.value().endswith(b"page a")
+    assert b"\r\nConnection: close\r\n" in visit.transport.value()
+    assert visit.transport.disconnecting
+    assert SiteVisit().protocol.farewell(End.SHUTDOWN) == b""
+
+
+def test_body_that_arrived_before_the_response_is_counted() -> None:
+    visit = SiteVisit()
+    visit.protocol.pauseProducing()
+    visit.protocol.dataReceived(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n")
+    visit.protocol.dataReceived(b"1234567890")
+    visit.protocol.resumeProducing()
+    visit.clock.settle()
+    assert visit.transport.disconnecting
+
+
+def test_later_minor_versions_are_answered() -> None:
+    """RFC 9110 section 2.5: a recipient of a higher minor version treats the message "as if it
+    used the highest minor version within that major version to which the recipient is
+    conformant"."""
+    assert b"page a" in SiteVisit().send(b"GET /a HTTP/1.2\r\nHost: x\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("accept", "quality"),
+    [
+        ("text/x", 1.0),
+        ("a/b, TEXT/X;q=0.5;v=1", 0.5),
+        ("text/x;q=0", 0),
+        ("text/x;q=z", 0),
+        ("*/*", 0),
+    ],
+)
+def test_weight_of_a_type(accept: str, quality: float) -> None:
+    """RFC 9110 section 12.4.2: "a value of 0 means "not acceptable"."""
+    found = []
+    visit = SiteVisit()
+
+    def page(asked: Visit) -> Response:
+        found.append(asked.quality("text/x"))
+        return text(200, "")
+
+    visit.factory.site = Site({"/q": page})
+    visit.get("/q", headers=f"Accept: {accept}\r\n")
+    assert found == [quality]

@@ -22,6 +22,7 @@ class StreamClient:
         self.finished = 0
         self.stopped = 0
         self.number = 0
+        self.full = False
         self.stream = SecondStream(streams, address, self.read, events, self.stop)
         self.stream.start(self.send, self.finish)
 
@@ -32,8 +33,9 @@ class StreamClient:
         return event("x", self.number)
 
     def send(self, data: bytes) -> bool:
-        self.sent.append(data)
-        return True
+        if data and not self.full:
+            self.sent.append(data)
+        return not self.full
 
     def finish(self) -> None:
         self.finished += 1
@@ -104,11 +106,10 @@ def test_status_is_read_once_a_second_for_all(context: MemoryContext) -> None:
         context.clock.advance(1)
 
 
-def test_events_are_followed_while_a_client_watches(context: MemoryContext) -> None:
+def test_recent_events_are_shown_to_the_next_client(context: MemoryContext) -> None:
     feed = StatusFeed(context)
-    assert len(context.followers) == 0
-    one, other = feed.watch(), feed.watch()
-    assert len(context.followers) == 1
+    feed.start()
+    one = feed.watch()
     for number in range(RECENT + 1):
         context.followers(catalogue.EVENTS_DROPPED.make(count=number))
     log = one.read().split(b"data: ")[-1]
@@ -117,7 +118,22 @@ def test_events_are_followed_while_a_client_watches(context: MemoryContext) -> N
     assert b"event: log" not in one.read(), "each event once"
     one.leave()
     one.leave()
-    other.leave()
-    assert len(context.followers) == 0
     late = feed.watch()
-    assert late.read().count(b'"events.dropped"') == RECENT, "it sees recent events"
+    assert late.read().count(b'"events.dropped"') == RECENT
+    feed.stop()
+    assert len(context.followers) == 0
+
+
+def test_stream_waits_for_a_client_that_does_not_read() -> None:
+    """Events and the end are not lost."""
+    clock = Clock()
+    client = StreamClient(Streams(clock, 10), 3)
+    client.full = True
+    for _ in range(5):
+        clock.advance(1)
+    assert client.sent[1:] == [event("x", 1)]
+    client.full = False
+    for _ in range(3):
+        clock.advance(1)
+    assert client.sent[2:] == [event("x", 2), event("x", 3), event("end", {})]
+    assert client.finished == 1

@@ -17,7 +17,7 @@ function watch() {
   const events = new EventSource("/live");
   events.addEventListener("sample", (event) => {
     const sample = JSON.parse(event.data);
-    status.textContent = "One sample a second, for a minute.";
+    status.textContent = `Connection from ${sample.peer}: one sample a second, for a minute.`;
     for (const [name, chart] of Object.entries(charts)) chart.add(sample[name]);
   });
   events.addEventListener("end", () => {
