@@ -132,7 +132,17 @@ IDLE_IRC = "irc-idle"
 START = "start"
 
 #: Cases of ``protocol = web``; benchmarks.pages has their loads.
-PAGES = ("web-page", "web-text", "web-svg", "web-file", "web-live", "web-chat")
+PAGES = (
+    "web-page",
+    "web-text",
+    "web-svg",
+    "web-file",
+    "web-live",
+    "web-status",
+    "web-chat",
+    "web-room",
+    "web-room-irc",
+)
 
 NAMES = (
     *(case.name for case in CASES),

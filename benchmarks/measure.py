@@ -204,7 +204,7 @@ def measure_page(ground: Ground, load: PageLoad, rounds: int, seconds: float) ->
     server = next(server for server in SERVERS if server.name == TCPD)
     for round_ in range(rounds):
         try:
-            running = Running(server, ground, "web")
+            running = Running(server, ground, load.kind)
             try:
                 table.add(TCPD, round_, measure_pages(ground, load, running, seconds))
             finally:

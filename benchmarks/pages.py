@@ -29,12 +29,14 @@ class PageLoad:
     :ivar title: description.
     :ivar operation: the unit of the count.
     :ivar measure: measures a running server for some seconds.
+    :ivar kind: the kind of the service.
     """
 
     name: str
     title: str
     operation: str
     measure: Callable[[Running, float], dict[str, float]]
+    kind: str = "web"
 
 
 def _connect(server: Running, source: int = 0) -> socket.socket:
@@ -88,24 +90,30 @@ def _requests(path: str, accept: str) -> Callable[[Running, float], dict[str, fl
     return measure
 
 
-def _streams(server: Running, seconds: float) -> dict[str, float]:
+def _streams(path: str, number: int) -> Callable[[Running, float], dict[str, float]]:
     """The cost of a stream in a second."""
-    with contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(_connect(server, number)) for number in range(_STREAMS)]
-        for client in clients:
-            client.sendall(b"GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            _receive(client)
-        before, begun = server.cpu(), time.monotonic()
-        count = 0
-        whole = max(3, round(seconds))
-        while time.monotonic() < begun + whole:
+    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+
+    def measure(server: Running, seconds: float) -> dict[str, float]:
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(_connect(server, source)) for source in range(number)]
             for client in clients:
-                count += _receive(client).count(b"event: sample\n")
-        return {
-            "operations": count,
-            "seconds": time.monotonic() - begun,
-            "cpu": server.cpu() - before,
-        }
+                client.sendall(request)
+                _receive(client)
+            before, begun = server.cpu(), time.monotonic()
+            count = 0
+            whole = max(3, round(seconds))
+            while time.monotonic() < begun + whole:
+                for client in clients:
+                    found = _receive(client)
+                    count += found.count(b"event: sample\n") + found.count(b"event: status\n")
+            return {
+                "operations": count,
+                "seconds": time.monotonic() - begun,
+                "cpu": server.cpu() - before,
+            }
+
+    return measure
 
 
 def _masked(line: bytes) -> bytes:
@@ -120,18 +128,29 @@ _OPENING = (
 )
 
 
+def _plain(line: bytes) -> bytes:
+    return line + b"\r\n"
+
+
 @contextlib.contextmanager
-def _clients(server: Running, count: int, letter: str) -> Iterator[None]:
-    """Hold clients of the chat page that have registered."""
+def _clients(
+    server: Running, count: int, letter: str, *more: bytes, websocket: bool = True
+) -> Iterator[list[socket.socket]]:
+    """Hold clients of the chat page, or of IRC, that have registered and sent more lines."""
+    frame = _masked if websocket else _plain
+    until = b" 366 " if more else b" 422 "
     with contextlib.ExitStack() as stack:
+        found = []
         for number in range(count):
             client = stack.enter_context(_connect(server, number))
             nick = f"{letter}{number}".encode()
-            client.sendall(_OPENING + _masked(b"NICK " + nick) + _masked(b"USER u 0 * :u"))
+            lines = [b"NICK " + nick, b"USER u 0 * :u", *more]
+            client.sendall((_OPENING if websocket else b"") + b"".join(map(frame, lines)))
             received = b""
-            while b" 422 " not in received:
+            while until not in received:
                 received += _receive(client)
-        yield
+            found.append(client)
+        yield found
 
 
 def _chat(server: Running, seconds: float) -> dict[str, float]:
@@ -144,13 +163,48 @@ def _chat(server: Running, seconds: float) -> dict[str, float]:
         return {"bytes": (server.memory() - before) / _CLIENTS}
 
 
+def _room(websocket: bool) -> Callable[[Running, float], dict[str, float]]:
+    """The cost of delivering a message to a client of a room."""
+
+    def measure(server: Running, seconds: float) -> dict[str, float]:
+        frame = _masked if websocket else _plain
+        with _clients(server, _CLIENTS, "r", b"JOIN #room", websocket=websocket) as clients:
+            sender, last, *_ = clients[0], *clients[:0:-1]
+            time.sleep(1.0)
+            for client in clients:
+                client.setblocking(False)
+                with contextlib.suppress(BlockingIOError):
+                    while client.recv(1 << 18):
+                        pass
+                client.setblocking(True)
+            before, begun = server.cpu(), time.monotonic()
+            count = 0
+            while time.monotonic() < begun + seconds:
+                count += 1
+                text = b"message %06d" % count
+                sender.sendall(frame(b"PRIVMSG #room :" + text))
+                received = b""
+                while text not in received:
+                    received += _receive(last)
+            return {
+                "operations": count * (len(clients) - 1),
+                "seconds": time.monotonic() - begun,
+                "cpu": server.cpu() - before,
+            }
+
+    return measure
+
+
 PAGE_LOADS = (
     PageLoad("web-page", "the page / for a browser", "request", _requests("/", "text/html")),
     PageLoad("web-text", "the text drawing of / for curl", "request", _requests("/", "*/*")),
     PageLoad("web-svg", "/connection.svg", "request", _requests("/connection.svg", "*/*")),
     PageLoad("web-file", "a static file", "request", _requests("/static/page.css", "*/*")),
-    PageLoad("web-live", f"{_STREAMS} event streams of /live", "event", _streams),
+    PageLoad("web-live", f"{_STREAMS} streams of /live", "event", _streams("/live", _STREAMS)),
+    PageLoad("web-status", "8 streams of /status", "event", _streams("/status/events", 8)),
     PageLoad("web-chat", f"{_CLIENTS} clients of the chat page, idle", "client", _chat),
+    PageLoad("web-room", f"a room of {_CLIENTS} clients of the page", "delivery", _room(True)),
+    PageLoad("web-room-irc", "the same, IRC clients", "delivery", _room(False), "irc"),
 )
 
 

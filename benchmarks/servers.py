@@ -67,7 +67,7 @@ _UNTHROTTLED = {
     "chat": "rate = none\n",
     "irc": "rate = none\njoin_rate = none\nnick_rate = none\n",
     # the chat page's clients are those of an IRC service
-    "web": "streams = 1000\n[service:irc]\nprotocol = irc\nlisten = 127.0.0.1:0\n",
+    "web": "streams = 1000\n[service:irc]\nprotocol = irc\nrate = none\nlisten = 127.0.0.1:0\n",
 }
 
 #: Bans in addition: addresses, and networks of several prefix lengths.

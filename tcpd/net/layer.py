@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory, IReactorTime
@@ -33,6 +33,9 @@ from tcpd.policy.admission import Admission, ConnectionCount, Limits, Networks
 from tcpd.policy.bans import Bans
 from tcpd.policy.reasons import End, Refusal
 from tcpd.policy.workqueue import WorkQueue
+
+if TYPE_CHECKING:  # loaded only if a listener speaks WebSocket
+    from tcpd.net.websocket_pings import PingSweep
 
 #: Bytes of input read from a refused client, so that the close does not reset the connection.
 _REFUSED_INPUT = 65536
@@ -113,6 +116,7 @@ class ConnectionLayer:
         work: WorkQueue | None = None,
     ) -> None:
         self.work = work
+        self.pings: dict[float, PingSweep] = {}
         self.service = service
         self.protocol = protocol
         self.server_name = server_name

@@ -34,6 +34,7 @@ from tcpd.wire.proxy import Header, HeaderFault
 if TYPE_CHECKING:  # loaded only if a listener speaks HTTP
     from tcpd.http.request import HTTPRequest
     from tcpd.net.websocket import WebSocketLayer
+    from tcpd.net.websocket_pings import PingSweep
 
 
 class PipelineService(Protocol):
@@ -45,6 +46,8 @@ class PipelineService(Protocol):
     clock: IReactorTime
     log: ConnectionLog
     work: WorkQueue | None
+    #: The sweeps that ping idle WebSocket clients, by their interval in seconds.
+    pings: dict[float, PingSweep]
     shows_handshakes: bool
 
 
@@ -192,14 +195,20 @@ class Pipeline:
         self, transport: Any, factory: Any, done: Callable[[bool], None]
     ) -> WebSocketLayer:
         from tcpd.net.websocket import WebSocketLayer
+        from tcpd.net.websocket_pings import PingSweep
 
         connection = self._connection
         service = connection.layer
+        ping = factory.websocket.ping
+        pings = service.pings.get(ping)
+        if pings is None:
+            pings = service.pings[ping] = PingSweep(service.clock, service.work, ping)
         self._websocket = websocket = WebSocketLayer(
             connection,
             transport,
             factory.websocket,
             clock=service.clock,
+            pings=pings,
             counted=service.counters.events,
             done=done,
         )

@@ -25,6 +25,7 @@ from tcpd.http.request import HTTPRequest
 from tcpd.net.own_names import LocalEnd, is_own
 from tcpd.net.stage import StackedTransport, StageConnection
 from tcpd.net.websocket_messages import FrameFault, Messages
+from tcpd.net.websocket_pings import PingSweep
 from tcpd.net.websocket_settings import WebSocketOptions
 from tcpd.net.websocket_upgrade import Accepted, Upgrade, UpgradeRefused
 from tcpd.policy.reasons import End
@@ -52,6 +53,7 @@ class WebSocketLayer(StackedTransport):
     :param below: the next transport below: the connection, or its TLS.
     :param options: the options of the service.
     :param clock: schedules timers.
+    :param pings: calls :meth:`check_ping`.
     :param counted: the counters of the service's events, by name.
     :param done: called once the handshake is complete, with whether input follows.
     """
@@ -69,10 +71,10 @@ class WebSocketLayer(StackedTransport):
         "_over",
         "_ping",
         "_pinged_at",
+        "_pings",
         "_reading",
         "_received_at",
         "_send_now",
-        "_timer",
         "_upgrade",
         "_wanted",
     )
@@ -84,6 +86,7 @@ class WebSocketLayer(StackedTransport):
         options: WebSocketOptions,
         *,
         clock: IReactorTime,
+        pings: PingSweep,
         counted: MutableMapping[str, int],
         done: Callable[[bool], None],
     ) -> None:
@@ -93,6 +96,7 @@ class WebSocketLayer(StackedTransport):
         self._counted = counted
         self._done = done
         self._ping = options.ping
+        self._pings = pings
         self._upgrade: Upgrade | None = Upgrade(options, partial(is_own, connection))
         self._longest = options.longest
         self._messages: Messages
@@ -101,7 +105,6 @@ class WebSocketLayer(StackedTransport):
         self._wanted = True  # the protocol has not paused
         self._reading = True
         self._next_turn: IDelayedCall | None = None  # continues to process buffered input
-        self._timer: IDelayedCall | None = None
         self._received_at = 0.0
         self._pinged_at: float | None = None
 
@@ -150,7 +153,7 @@ class WebSocketLayer(StackedTransport):
         self._counted["websocket"] += 1
         self._received_at = self._clock.seconds()
         if self._ping:
-            self._timer = self._clock.callLater(self._ping, self._check_ping)
+            self._pings.add(self)
         done, self._done = self._done, _done
         done(bool(answer.rest))
         if answer.rest and not self._connection.disconnecting:
@@ -209,28 +212,23 @@ class WebSocketLayer(StackedTransport):
 
     # --- ping ---
 
-    def _check_ping(self) -> None:
-        """Ping an idle client, and disconnect one that has not answered a ping.
-
-        Messages do not reset the timer, which would be slow.
-        """
+    def check_ping(self) -> None:
+        """Ping an idle client, and disconnect one that has not answered a ping."""
         self._call_from_timer(self._try_check_ping, "pinging")
 
     def _try_check_ping(self) -> None:
         now = self._clock.seconds()
         if not self._reading:
             self._received_at = now  # a pong could not be received
-        wait = self._received_at + self._ping - now
         if self._pinged_at is not None and self._received_at < self._pinged_at:
-            self._timer = None
-            self._connection.end(End.PING_TIMEOUT)
+            if now - self._pinged_at >= self._ping:
+                self._stop_ping()
+                self._connection.end(End.PING_TIMEOUT)
             return
         self._pinged_at = None
-        if wait <= 0:
+        if now - self._received_at >= self._ping:
             self._pinged_at = now
             self._below.write(self._messages.ping())
-            wait = self._ping
-        self._timer = self._clock.callLater(wait, self._check_ping)
 
     # --- close ---
 
@@ -291,9 +289,7 @@ class WebSocketLayer(StackedTransport):
         self._below.loseWriteConnection()
 
     def _stop_ping(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._pings.remove(self)
 
     def _stop_timers(self) -> None:
         self._stop_ping()

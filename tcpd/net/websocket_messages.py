@@ -111,7 +111,7 @@ class Messages:
         self._whole = False  # the input of the parser ends with a frame that ends a message
         self._frames = frames
         self._longest = longest
-        self._partial = bytearray()  # an incomplete message from the client
+        self._partial: bytearray | None = None  # an incomplete message from the client
         self._over = False
         self._close_reply: CloseConnection | None = None
         sent = frames or Frames.TEXT
@@ -172,7 +172,7 @@ class Messages:
                     self._close_reply = event.response()
             if fault is not None or closed:
                 self._over = True
-                self._partial.clear()
+                self._partial = None
                 break
         more = seen == most and not self._over
         at_rest = not (more or self._over or self._partial)
@@ -190,16 +190,17 @@ class Messages:
             if self._frames is Frames.BINARY:
                 return FrameFault.WRONG_TYPE
             data = event.data.encode()
-        partial = self._partial
+        partial = self._partial or bytearray()
         # the line end may add two bytes
         if len(partial) + len(data) > self._longest + 2:
             return FrameFault.TOO_LONG
         if not event.message_finished:
             partial += data
+            self._partial = partial
             return None
         if partial:
             data = bytes(partial) + data
-            partial.clear()
+            self._partial = None
         # "clients MUST NOT include trailing \r or \n characters"; some do
         if data.endswith(b"\n"):
             data = data[:-2] if data.endswith(b"\r\n") else data[:-1]

@@ -53,6 +53,7 @@ from tcpd.net.listener_factory import ListenerFactory
 from tcpd.net.listener_options import ListenerOptions
 from tcpd.net.proxy import Proxies
 from tcpd.net.websocket import WebSocketLayer
+from tcpd.net.websocket_pings import CHECKS
 from tcpd.net.websocket_settings import IRCV3, WebSocketOptions
 from tcpd.policy.reasons import End
 
@@ -560,7 +561,7 @@ def test_client_without_pong_is_disconnected(make: Make) -> None:
     harness.clock.advance(30)
     harness.clock.advance(29)
     assert [type(event) for event in client.read()] == [Ping]
-    harness.clock.advance(1)
+    harness.clock.advance(30 / CHECKS)
     farewell, close = client.read()
     assert farewell == TextMessage("bye: ping-timeout")
     assert isinstance(close, CloseConnection)

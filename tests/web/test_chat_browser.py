@@ -189,10 +189,16 @@ def test_two_browsers_and_a_plain_client_share_a_room(
     ann.until(lambda: "operator" in ann.find(".chat-member").text, "rank")
     bob.say("/nick bert")
     bob.sees("bob is now bert")
-    # private messages are conversations
+    # private messages are conversations, and notify a user who allowed it
+    ann.run(
+        "globalThis.notified = [];"
+        "globalThis.Notification = class { static permission = 'granted';"
+        " constructor(title, { body }) { notified.push([title, body]); } }"
+    )
     bob.say("/msg ann psst")
     ann.until(lambda: "bert" in ann.find(".chat-rooms").text)
     ann.until(lambda: ann.find(".chat-room.mentioned .chat-unread"))
+    assert ann.run("return notified") == [["bert", "psst"]]
     ann.chord(Keys.ALT, Keys.ARROW_DOWN)
     ann.sees("bert: psst")
     nc.close()

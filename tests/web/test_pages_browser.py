@@ -117,8 +117,10 @@ def open_all(browser: Chromium, origin: str, daemon: Daemon) -> Iterator[str]:
         yield path
 
 
-@pytest.mark.parametrize("width", [1280, 360])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("scheme", "width"),
+    [("light", 1280), ("light", 360), ("light", 3840), ("dark", 1280), ("dark", 360)],
+)
 def test_pages_have_no_faults(
     daemon: Daemon, browser: Chromium, origin: str, scheme: str, width: int
 ) -> None:
