@@ -17,6 +17,7 @@ from wires import need
 pytest.importorskip("selenium")
 
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
@@ -108,10 +109,14 @@ class Chromium:
         return found
 
     def until(self, found: Callable[[], Any], reason: str = "") -> Any:
-        """Wait for a result that is true."""
-        return WebDriverWait(self.driver, PATIENCE, poll_frequency=0.05).until(
-            lambda _: found(), reason
+        """Wait for a result that is true. The page may replace elements meanwhile."""
+        waiting = WebDriverWait(
+            self.driver,
+            PATIENCE,
+            poll_frequency=0.05,
+            ignored_exceptions=(StaleElementReferenceException, IndexError),
         )
+        return waiting.until(lambda _: found(), reason)
 
     def run(self, script: str, *values: Any) -> Any:
         return self.driver.execute_script(script, *values)
