@@ -132,11 +132,12 @@ class IContext(Interface):
             (docs/reference/control.rst), as ``{"status": ..., "services": [...]}``.
         """
 
-    def follow(callback):
+    def follow(callback, recent=False):
         """Follow the events of the log, for operators.
 
         :param callback: called with each further event: a JSON line without its line end. It must
             not block.
+        :param bool recent: call it with some recent events first, within this call.
         :return: :class:`tcpd.ops.follow.Follower`; its ``stop()`` ends this.
         """
 

@@ -15,7 +15,7 @@ from tcpd.config.settings import Settings
 from tcpd.daemon.banfile import ban_file
 from tcpd.daemon.certificates import CertificateWatch
 from tcpd.daemon.components import Components
-from tcpd.daemon.context import Surroundings
+from tcpd.daemon.context import Context
 from tcpd.daemon.control.bans import BanCommands
 from tcpd.daemon.control.connections import ConnectionCommands
 from tcpd.daemon.control.events import event_commands
@@ -109,6 +109,20 @@ def make_daemon(
             event_commands(followers),
         )
 
+    def make_context(**own: Any) -> Context:
+        """Make the context of a service. Called for each, once all below is made.
+
+        :param own: the attributes that differ, or are components.
+        """
+        return Context(
+            reload=reloader.reload_soon,
+            directory=services.directory,
+            factory=services.factory,
+            status=status_commands.overview,
+            follow=followers.follow,
+            **own,
+        )
+
     def check_again(new: Settings) -> list[str]:
         """Check another configuration for this daemon, in its present environment."""
         here = StartupEnvironment(os.environ, os.geteuid())
@@ -133,13 +147,7 @@ def make_daemon(
     builder = ServiceBuilder(
         components,
         internals,
-        Surroundings(
-            reload=lambda callback: reloader.reload_soon(callback),
-            directory=services.directory,
-            factory=services.factory,
-            status=status_commands.overview,
-            follow=followers.follow,
-        ),
+        make_context,
     )
     configuration = LiveConfiguration(
         components, services, builder, internals, certificates, log, status

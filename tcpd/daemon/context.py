@@ -35,19 +35,5 @@ class Context:
     directory: Callable[[], list[ServiceEntry]]
     factory: Callable[[str], IProtocolFactory | None]
     status: Callable[[], dict[str, Any]]
-    follow: Callable[[Callable[[str], object]], Follower]
+    follow: Callable[..., Follower]
     sections: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """The parts of a context that are the same for all services and are not components.
-
-    The attributes are documented at :class:`tcpd.interfaces.IContext`.
-    """
-
-    reload: Callable[[Callable[[bool, Sequence[str]], None]], None]
-    directory: Callable[[], list[ServiceEntry]]
-    factory: Callable[[str], IProtocolFactory | None]
-    status: Callable[[], dict[str, Any]]
-    follow: Callable[[Callable[[str], object]], Follower]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from twisted.internet.interfaces import IProtocolFactory
@@ -12,7 +12,7 @@ from tcpd.config.errors import SettingError
 from tcpd.config.listen import Listener
 from tcpd.config.settings import ServiceSettings, Settings
 from tcpd.daemon.components import Components
-from tcpd.daemon.context import Context, Surroundings
+from tcpd.daemon.context import Context
 from tcpd.daemon.internal import DRAIN, SPARES, Internal
 from tcpd.daemon.problems import SettingProblems
 from tcpd.net.datagram import Datagrams
@@ -30,18 +30,19 @@ class ServiceBuilder:
 
     :param components: the components of the daemon.
     :param internals: the daemon's own services.
-    :param surroundings: the other parts of contexts.
+    :param make_context: makes a :class:`Context`, with the attributes that are the same for all
+        services and are not components.
     """
 
     def __init__(
         self,
         components: Components,
         internals: Iterable[Internal],
-        surroundings: Surroundings,
+        make_context: Callable[..., Context],
     ) -> None:
         self._components = components
         self._internals = {each.name: each for each in internals}
-        self._surroundings = surroundings
+        self._make_context = make_context
 
     def context(
         self, service: str, settings: Settings, counters: ServiceCounters | None = None
@@ -51,8 +52,8 @@ class ServiceBuilder:
         :param settings: the whole configuration.
         :param counters: the present counters of the service; new ones by default.
         """
-        components, around = self._components, self._surroundings
-        return Context(
+        components = self._components
+        return self._make_context(
             service=service,
             clock=components.reactor,
             reactor=components.reactor,
@@ -63,11 +64,6 @@ class ServiceBuilder:
             chat=components.chat,
             counters=counters or ServiceCounters(),
             work=components.work,
-            reload=around.reload,
-            directory=around.directory,
-            factory=around.factory,
-            status=around.status,
-            follow=around.follow,
             sections=self.sections(service, settings),
         )
 

@@ -72,9 +72,9 @@ class MemoryContext:
         """A daemon without services."""
         return {"status": {"server_name": self.server_name, "ready": True}, "services": []}
 
-    def follow(self, callback: Callable[[str], object]) -> Follower:
+    def follow(self, callback: Callable[[str], object], recent: bool = False) -> Follower:
         """Follow :attr:`followers`."""
-        return self.followers.follow(callback)
+        return self.followers.follow(callback, recent=recent)
 
 
 def make_request(

@@ -20,6 +20,9 @@ from tcpd.ops.records import Escape, json_line
 #: Lines that may wait for one follower.
 LINES_HELD = 1000
 
+#: Recent events, for followers that want them.
+RECENT = 50
+
 
 class Follower:
     """One follower. Made by :meth:`Followers.follow`.
@@ -93,20 +96,31 @@ class Followers:
     def __init__(self, escape: Escape) -> None:
         self._escape = escape
         self._all: list[Follower] = []
+        # rendered when a follower wants them: that takes as long as a line of the access log
+        self._recent: deque[LogEvent | str] = deque(maxlen=RECENT)
         self.dropped = 0
 
     def __len__(self) -> int:
         return len(self._all)
 
-    def follow(self, callback: Callable[[str], object], held: int = LINES_HELD) -> Follower:
+    def follow(
+        self,
+        callback: Callable[[str], object],
+        held: int = LINES_HELD,
+        *,
+        recent: bool = False,
+    ) -> Follower:
         """Call back for each further event, regardless of the log level.
 
         :param callback: called with a JSON line, ASCII, without its line end; must not block. If it
             raises, the exception is logged and the follower stopped.
         :param held: lines that may wait while the follower is paused.
+        :param recent: call back for the last :data:`RECENT` events first, within this call.
         """
         follower = Follower(self, callback, held)
         self._all.append(follower)
+        for event in list(self._recent) if recent else ():
+            self._push(follower, event if isinstance(event, str) else self.render(event))
         return follower
 
     def forget(self, follower: Follower) -> None:
@@ -119,7 +133,7 @@ class Followers:
         return json_line(event, self._escape)
 
     def __call__(self, event: LogEvent) -> None:
-        if not self._all or EVENT_ID not in event:
+        if EVENT_ID not in event:
             return
         line = ""
         for follower in list(self._all):
@@ -127,8 +141,14 @@ class Followers:
                 follower.miss()
                 continue
             line = line or self.render(event)
-            try:
-                follower.push(line)
-            except Exception:  # isolates other followers
-                follower.stop()
-                self._log.failure("a follower of events failed and was removed")
+            self._push(follower, line)
+        if not line and "log_failure" in event:
+            line = self.render(event)  # its traceback would keep connections alive
+        self._recent.append(line or {**event, "log_source": None, "log_logger": None})
+
+    def _push(self, follower: Follower, line: str) -> None:
+        try:
+            follower.push(line)
+        except Exception:  # isolates other followers
+            follower.stop()
+            self._log.failure("a follower of events failed and was removed")

@@ -24,9 +24,9 @@ class WebKind:
 
     def make_factory(self, settings: WebSettings, context: IContext) -> IProtocolFactory:
         # jinja2 and h11 take a part of a start
-        from tcpd.web.pages import WebFactory
+        from tcpd.web.pages import web_factory
 
-        return WebFactory(settings, context)
+        return web_factory(settings, context)
 
 
 kind = WebKind()

@@ -76,8 +76,6 @@ class Pages:
 
     :param settings: the keys of the service.
     :param context: of the service.
-
-    :ivar feed: the data of the page ``/status``.
     """
 
     def __init__(self, settings: WebSettings, context: IContext) -> None:
@@ -96,7 +94,7 @@ class Pages:
             for name, content in static_files().items()
         }
         self._streams = Streams(context.clock, settings.streams)
-        self.feed = StatusFeed(context)
+        self._feed = StatusFeed(context)
 
     def _has(self, path: str) -> bool:
         if path == "/status":
@@ -277,7 +275,7 @@ class Pages:
         """``/status/events``: the status each second, and events of the log."""
         if not self._may_see_status(visit):
             return self.error(visit, 403, "this stream is for operators")
-        watcher = self.feed.watch()
+        watcher = self._feed.watch()
         return self._stream(visit, watcher.read, None, watcher.leave)
 
     def _may_see_status(self, visit: Visit) -> bool:
@@ -305,22 +303,6 @@ def _json(data: Any) -> Response:
     return Response(200, JSON, f"{content}\n".encode(), (_NO_STORE, ("Vary", "Accept")))
 
 
-class WebFactory(HTTPFactory):
-    """The factory of a web service.
-
-    :param settings: the keys of the service.
-    :param context: of the service.
-    """
-
-    def __init__(self, settings: WebSettings, context: IContext) -> None:
-        pages = Pages(settings, context)
-        self._feed = pages.feed if settings.status else None
-        super().__init__(pages.site(), context)
-
-    def startFactory(self) -> None:
-        if self._feed is not None:
-            self._feed.start()
-
-    def stopFactory(self) -> None:
-        if self._feed is not None:
-            self._feed.stop()
+def web_factory(settings: WebSettings, context: IContext) -> HTTPFactory:
+    """Make the factory of a web service."""
+    return HTTPFactory(Pages(settings, context).site(), context)

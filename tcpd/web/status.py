@@ -1,24 +1,20 @@
-"""The data of the page ``/status``: the daemon's state each second, and its recent events."""
+"""The data of the page ``/status``: the daemon's state each second, and its events."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections import deque
-from typing import Any
 
 from tcpd.interfaces import IContext
+from tcpd.ops.follow import RECENT
 from tcpd.web.streams import event
-
-#: Events that the page shows when it opens, and that may wait for one second.
-RECENT = 50
 
 #: Seconds for which the state is the same for all watchers: those of one tick.
 _FRESH = 0.5
 
 
 class StatusFeed:
-    """Reads the status once a second for all clients that watch, and collects events.
+    """Reads the status once a second for all clients that watch.
 
     :param context: of the service.
     """
@@ -27,29 +23,10 @@ class StatusFeed:
         self._context = context
         self._read_at = -math.inf
         self._status = b""
-        self._recent: deque[Any] = deque(maxlen=RECENT)
-        self._waiting: dict[StatusWatcher, None] = {}
-        self._follower: Any = None
-
-    def start(self) -> None:
-        """Collect events. Called when the service starts."""
-        self._follower = self._context.follow(self._happened)
-
-    def stop(self) -> None:
-        """End that. Called when the service stops."""
-        if self._follower is not None:
-            self._follower.stop()
-            self._follower = None
 
     def watch(self) -> StatusWatcher:
         """Begin to watch."""
-        watcher = StatusWatcher(self, list(self._recent))
-        self._waiting[watcher] = None
-        return watcher
-
-    def leave(self, watcher: StatusWatcher) -> None:
-        """End it. May be called again."""
-        self._waiting.pop(watcher, None)
+        return StatusWatcher(self, self._context)
 
     def status(self) -> bytes:
         """Return the event with the state of the daemon."""
@@ -59,30 +36,26 @@ class StatusFeed:
             self._status = event("status", self._context.status())
         return self._status
 
-    def _happened(self, line: str) -> None:
-        found = json.loads(line)
-        self._recent.append(found)
-        for watcher in self._waiting:
-            watcher.events.append(found)
-
 
 class StatusWatcher:
-    """One client of the page.
+    """One client of the page. It receives recent events first.
 
-    :ivar events: events that it has not received yet.
+    :param feed: the state.
+    :param context: of the service.
     """
 
-    def __init__(self, feed: StatusFeed, recent: list[Any]) -> None:
-        self.events: deque[Any] = deque(recent, maxlen=RECENT)
+    def __init__(self, feed: StatusFeed, context: IContext) -> None:
         self._feed = feed
+        self._events: deque[str] = deque(maxlen=RECENT)  # not received yet, as JSON
+        self._follower = context.follow(self._events.append, recent=True)
 
     def read(self) -> bytes:
-        """Return the events of the last second and the state, encoded."""
-        found: list[Any] = []
-        while self.events:
-            found.append(self.events.popleft())
-        return self._feed.status() + (event("log", found) if found else b"")
+        """Return the state, and the events of the last second, encoded."""
+        lines = ",".join(self._events)
+        self._events.clear()
+        log = f"event: log\ndata: [{lines}]\n\n".encode() if lines else b""
+        return self._feed.status() + log
 
     def leave(self) -> None:
-        """See :meth:`StatusFeed.leave`."""
-        self._feed.leave(self)
+        """Stop watching. May be called again."""
+        self._follower.stop()

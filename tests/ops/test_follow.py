@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +13,7 @@ from conftest import LoggedFailures
 from twisted.logger import Logger, LogPublisher
 
 from tcpd.ops.catalogue import RELOAD_DONE
-from tcpd.ops.follow import Follower, Followers
+from tcpd.ops.follow import RECENT, Follower, Followers
 from tcpd.wire.safe_text import escape_controls
 
 
@@ -32,6 +34,43 @@ def happen(publisher: LogPublisher) -> Callable[[object], None]:
     """Emit an event."""
     log = Logger(observer=publisher)
     return lambda what: RELOAD_DONE.emit(log, line=what)
+
+
+def test_recent_events_come_first(followers: Followers, happen: Callable[[object], None]) -> None:
+    """ ":param recent: call back for the last :data:`RECENT` events first" """
+    for number in range(RECENT + 1):
+        happen(number)
+    assert len(followers) == 0
+    found: list[str] = []
+    followers.follow(found.append, recent=True)
+    happen("new")
+    assert ids(found) == [*range(1, RECENT + 1), "new"]
+    later: list[str] = []
+    followers.follow(later.append)
+    assert later == []
+
+
+def test_recent_events_keep_no_object_alive(publisher: LogPublisher, followers: Followers) -> None:
+    class Emitter:
+        log = Logger(observer=publisher)
+
+        def fail(self) -> None:
+            try:
+                raise ZeroDivisionError("a bug")
+            except ZeroDivisionError:
+                RELOAD_DONE.fail(self.log, line="x")
+
+    emitter = Emitter()
+    RELOAD_DONE.emit(emitter.log, line="x")
+    emitter.fail()
+    there = weakref.ref(emitter)
+    del emitter
+    gc.collect()
+    assert there() is None
+    found: list[str] = []
+    followers.follow(found.append, recent=True)
+    assert [json.loads(line)["traceback"] is None for line in found] == [True, False]
+    assert "a bug" in found[1]
 
 
 def ids(lines: list[str]) -> list[Any]:

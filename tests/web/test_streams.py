@@ -10,7 +10,8 @@ from twisted.internet.task import Clock
 
 from tcpd.line.testing import MemoryContext
 from tcpd.ops import catalogue
-from tcpd.web.status import RECENT, StatusFeed
+from tcpd.ops.follow import RECENT
+from tcpd.web.status import StatusFeed
 from tcpd.web.streams import PER_ADDRESS, SecondStream, Streams, event
 
 
@@ -108,7 +109,6 @@ def test_status_is_read_once_a_second_for_all(context: MemoryContext) -> None:
 
 def test_recent_events_are_shown_to_the_next_client(context: MemoryContext) -> None:
     feed = StatusFeed(context)
-    feed.start()
     one = feed.watch()
     for number in range(RECENT + 1):
         context.followers(catalogue.EVENTS_DROPPED.make(count=number))
@@ -120,7 +120,7 @@ def test_recent_events_are_shown_to_the_next_client(context: MemoryContext) -> N
     one.leave()
     late = feed.watch()
     assert late.read().count(b'"events.dropped"') == RECENT
-    feed.stop()
+    late.leave()
     assert len(context.followers) == 0
 
 

@@ -78,8 +78,11 @@ class StatusCommands:
 
     def overview(self) -> dict[str, Any]:
         """Return the objects of STATUS and SERVICES, and the round trips of some connections."""
-        services = self.services((), "").data
-        return {"status": self.status((), "").data, **services, "rtt": self._round_trips()}
+        return {
+            "status": self._status_data(),
+            "services": self._services_data(),
+            "rtt": self._round_trips(),
+        }
 
     def _round_trips(self) -> dict[str, int | None]:
         """Return the median and the 95th percentile of the smoothed round-trip time, in
@@ -97,16 +100,14 @@ class StatusCommands:
             "p95": found[count * 19 // 20] if found else None,
         }
 
-    def status(self, words: Sequence[str], operator: str) -> CommandResult:
-        """Execute STATUS."""
+    def _status_data(self) -> dict[str, Any]:
         components, services, status = self._components, self._services, self._status
         lag = status.lag
         files = dict.fromkeys(source.file for source in services.settings.sources.values())
         count = components.connection_count
         reloads = components.counters.reloads
         certificates = shown(self._certificates.certificates)
-        stale = self._certificates.stale
-        data: dict[str, Any] = {
+        return {
             "server_name": components.server_name,
             "version": version_of("tcpd"),
             "twisted": version_of("twisted"),
@@ -131,27 +132,38 @@ class StatusCommands:
             "reactor_lag": round(lag.last, 6),
             "reactor_lag_max": round(lag.largest, 6),
             "certificates": [self._certificate(each) for each in certificates],
-            "certificates_stale": dict(stale),
+            "certificates_stale": dict(self._certificates.stale),
         }
+
+    def status(self, words: Sequence[str], operator: str) -> CommandResult:
+        """Execute STATUS."""
+        data, now = self._status_data(), self._components.wall_clock()
+        reloads, files = data["reloads"], ", ".join(data["configuration"])
         drained = f", drained: {', '.join(data['drained'])}" if data["drained"] else ""
         text = pairs(
             [
                 ("server", f"{data['server_name']}, tcpd {data['version']}"),
                 ("process", f"{data['pid']} as uid {data['uid']}, {_memory(data['memory'])}"),
                 ("running", f"{span(data['uptime'])}, since {data['started']}"),
-                ("ready", "yes" if data["ready"] else f"no, {status.unready}"),
-                ("configuration", f"{', '.join(files)}, loaded {data['configured']}"),
+                ("ready", "yes" if data["ready"] else f"no, {data['unready']}"),
+                (
+                    "configuration",
+                    f"{files}, loaded {data['configured']}",
+                ),
                 ("reloads", f"{reloads['ok']} done, {reloads['refused']} refused"),
-                ("connections", f"{count.count} of {count.limit}"),
+                ("connections", f"{data['connections']} of {data['connections_limit']}"),
                 ("services", f"{data['services']}{drained}"),
                 ("bans", data["bans"]),
                 ("chat", f"people {data['members']}, rooms {data['rooms']}"),
-                ("reactor", _lateness(lag.largest)),
+                ("reactor", _lateness(data["reactor_lag_max"])),
                 ("log level", data["log_level"]),
-                *((f"tls {each.tls}", each.line(components.wall_clock())) for each in certificates),
+                *(
+                    (f"tls {each.tls}", each.line(now))
+                    for each in shown(self._certificates.certificates)
+                ),
                 *(
                     (f"tls {name}", f"new files cannot be used: {error}")
-                    for name, error in stale.items()
+                    for name, error in data["certificates_stale"].items()
                 ),
             ]
         )
@@ -168,9 +180,12 @@ class StatusCommands:
             "days": int(each.days(self._components.wall_clock())),
         }
 
+    def _services_data(self) -> list[dict[str, Any]]:
+        return [self._service(name) for name in self._services.known()]
+
     def services(self, words: Sequence[str], operator: str) -> CommandResult:
         """Execute SERVICES."""
-        data = [self._service(name) for name in self._services.known()]
+        data = self._services_data()
         rows: list[tuple[object, ...]] = []
         for each in data:
             first, *more = each["listeners"] or ["-"]
