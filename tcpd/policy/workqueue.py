@@ -129,46 +129,36 @@ class WorkQueue:
         :return: whether it ran immediately.
         """
         now = self.now()
+        others_wait = bool(self._waiting)
         if not self._counting:
             self._counting = True
             self._deadline = now + self._seconds
             self._soon(self)
-        elif self._waiting:
-            return self._run_new(source, now)
-        elif self._running or now >= self._deadline:
+        elif self._running or (self._must_wait(source) if others_wait else now >= self._deadline):
             self._put(source)
             return False
         self._running = True
         try:
-            if source.work(self._deadline):
+            if source.work(now + SECONDS_A_SHARE if others_wait else self._deadline):
                 self._put(source)
         finally:
             self._running = False
+            if others_wait:
+                self._used_by_new += self.now() - now
         return True
 
-    def _run_new(self, source: WorkSource, now: float) -> bool:
-        """Run a source while others wait, or queue it.
+    def _must_wait(self, source: WorkSource) -> bool:
+        """Whether a source cannot run before those that wait.
 
-        It is queued if background work waits, so that the nickname of a client that reconnects is
+        While background work waits, all wait, so that the nickname of a client that reconnects is
         free.
         """
-        if (
-            self._running
-            or self._used_by_new >= self._for_new
+        return (
+            self._used_by_new >= self._for_new
             or source in self._waiting
             or BACKGROUND in self._shares
             or source.share is BACKGROUND
-        ):
-            self._put(source)
-            return False
-        self._running = True
-        try:
-            if source.work(now + SECONDS_A_SHARE):
-                self._put(source)
-        finally:
-            self._running = False
-            self._used_by_new += self.now() - now
-        return True
+        )
 
     def add(self, source: WorkSource) -> None:
         """Queue a source; it never runs within this call."""

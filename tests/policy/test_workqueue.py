@@ -146,7 +146,7 @@ def test_client_with_nothing_queued_is_served_while_others_wait() -> None:
 
 @pytest.mark.parametrize("share", [BACKGROUND, 1])
 def test_background_work_and_what_comes_after_it_is_queued(share: Hashable) -> None:
-    """ "It is queued if background work waits" """
+    """ "While background work waits, all wait" """
     turns = SteppedScheduler()
     turns.client("busy", 0).add(1.0, 1.0)
     if share is not BACKGROUND:
