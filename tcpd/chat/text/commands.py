@@ -10,7 +10,7 @@ from tcpd.chat.names import fold
 from tcpd.chat.quitting import SAID_GOODBYE
 from tcpd.chat.refused import Code, Refused
 from tcpd.chat.room import Rank, Room
-from tcpd.chat.split import ALWAYS_FITS, room_for, split_message
+from tcpd.chat.split import ALWAYS_FITS, is_longer, room_for, split_message
 from tcpd.chat.text.client import TextReply
 from tcpd.chat.text.parse import (
     COMMANDS,
@@ -67,10 +67,10 @@ def talk(reply: TextReply, text: str, kind: Kind, room: Room | None = None) -> b
         return False
     client = reply.client
     server = client.server
-    if len(text) * 4 <= ALWAYS_FITS:  # a character takes at most 4 bytes
-        pieces = [text]
-    else:
+    if is_longer(text, ALWAYS_FITS):
         pieces = split_message(text, room_for(reply.person, room.name, kind))
+    else:  # the usual case
+        pieces = [text]
     for piece in pieces:
         refused = server.hub.say(client, room.name, piece, kind)
         if refused is not None:
