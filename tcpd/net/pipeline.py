@@ -5,7 +5,6 @@ A connection without stages has no pipeline.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -173,7 +172,7 @@ class Pipeline:
             connection.build_protocol(transport)
             return
         try:
-            self._begin_websocket(transport, connection.layer.factory, self._websocket_done)
+            self._begin_websocket(transport, connection.layer.factory)
             connection.abort_after(connection.layer.policy.handshake, End.WEBSOCKET_TIMEOUT)
         except Exception:
             connection.log_and_abort("starting")
@@ -184,16 +183,10 @@ class Pipeline:
         :param factory: makes the protocol on WebSocket; a
             :class:`tcpd.interfaces.IWebSocketFactory`.
         """
-        connection = self._connection
+        below = self._tls_layer or self._connection
+        self._begin_websocket(below, factory).open(request)
 
-        def done(more: bool) -> None:
-            connection.build_protocol(self._websocket, factory)
-
-        self._begin_websocket(self._tls_layer or connection, factory, done).open(request)
-
-    def _begin_websocket(
-        self, transport: Any, factory: Any, done: Callable[[bool], None]
-    ) -> WebSocketLayer:
+    def _begin_websocket(self, transport: Any, factory: Any) -> WebSocketLayer:
         from tcpd.net.websocket import WebSocketLayer
         from tcpd.net.websocket_pings import PingSweep
 
@@ -210,7 +203,7 @@ class Pipeline:
             clock=service.clock,
             pings=pings,
             counted=service.counters.events,
-            done=done,
+            done=partial(self._websocket_done, factory),
         )
         if transport is connection:
             connection.inner = websocket
@@ -218,11 +211,11 @@ class Pipeline:
             transport.protocol = websocket
         return websocket
 
-    def _websocket_done(self, more: bool) -> None:
+    def _websocket_done(self, factory: IProtocolFactory, more: bool) -> None:
         connection = self._connection
         connection.stop_timer()
         connection.mark_protocol_start(-1 if more else connection.bytes_in)
-        connection.build_protocol(self._websocket)
+        connection.build_protocol(self._websocket, factory)
 
     # --- from TLS ---
 

@@ -35,10 +35,6 @@ from tcpd.policy.reasons import End
 _FRAMES_A_TURN = 100
 
 
-def _done(more: bool) -> None:
-    """Replaces ``done`` after its only call."""
-
-
 class WebSocketBelow(StageConnection, LocalEnd, Protocol):
     """The connection at the bottom, with the names for checks of origins."""
 
@@ -94,7 +90,7 @@ class WebSocketLayer(StackedTransport):
         self._send_now: Callable[[bytes], object] = getattr(below, "send_now", below.write)
         self._clock = clock
         self._counted = counted
-        self._done = done
+        self._done: Callable[[bool], None] | None = done  # until its only call
         self._ping = options.ping
         self._pings = pings
         self._upgrade: Upgrade | None = Upgrade(options, partial(is_own, connection))
@@ -154,7 +150,8 @@ class WebSocketLayer(StackedTransport):
         self._received_at = self._clock.seconds()
         if self._ping:
             self._pings.add(self)
-        done, self._done = self._done, _done
+        done, self._done = self._done, None
+        assert done is not None
         done(bool(answer.rest))
         if answer.rest and not self._connection.disconnecting:
             self.dataReceived(answer.rest)
