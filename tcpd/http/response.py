@@ -10,9 +10,6 @@ from http import HTTPStatus
 PLAIN = "text/plain; charset=utf-8"
 HTML = "text/html; charset=utf-8"
 
-#: Names of status codes that RFC 9110 has renamed since.
-_RENAMED = {413: "Content Too Large"}
-
 
 @dataclass(frozen=True, slots=True)
 class Response:
@@ -59,8 +56,10 @@ def stream_head(content_type: str, headers: Iterable[tuple[str, str]]) -> bytes:
 
 
 def _head(status: int, fields: Iterable[tuple[str, str]]) -> bytes:
-    phrase = _RENAMED.get(status) or HTTPStatus(status).phrase
-    lines = [f"HTTP/1.1 {status} {phrase}", *(f"{name}: {value}" for name, value in fields)]
+    lines = [
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+        *(f"{name}: {value}" for name, value in fields),
+    ]
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 

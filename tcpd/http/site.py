@@ -6,7 +6,6 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
-from urllib.parse import parse_qs
 
 from tcpd.http.request import HTTPRequest
 from tcpd.http.response import Response, text
@@ -29,13 +28,6 @@ class Visit:
     def path(self) -> str:
         """The path of the target, as sent; empty for a target without path."""
         return _path(self.request.target)
-
-    @property
-    def query(self) -> Mapping[str, str]:
-        """The last value of each parameter of the query."""
-        _, _, query = self.request.target.partition(b"?")
-        found = parse_qs(query.decode("latin-1"), max_num_fields=None, keep_blank_values=True)
-        return {name: values[-1] for name, values in found.items()}
 
     def header(self, name: str) -> str:
         """Return the values of a field, joined; empty for none.

@@ -121,9 +121,8 @@ class HTTPProtocol(Protocol):
             return  # a client that waits for events has nothing to say
         elif self._request is not None:
             self._rest += data  # reading is paused: at most one read
-        else:
-            if self._read(data):
-                self._queue()
+        elif self._read(data):
+            self._queue()
 
     def readConnectionLost(self) -> None:
         """The client sends no more requests, and may still read."""
@@ -396,4 +395,4 @@ class HTTPFactory(Factory):
 
     def refusal(self, reason: Refusal) -> bytes:
         """See :class:`tcpd.interfaces.IRefusing`."""
-        return closing(503, f"{reason.sentence}")
+        return closing(503, reason.sentence)

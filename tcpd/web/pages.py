@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -137,10 +137,7 @@ class Pages:
         advice = _ADVICE[status]
         if not visit.quality(_HTML):
             return text(status, f"{title}. {advice}", _NO_STORE)
-        return self._html(self._templates.error(status, title, advice), status)
-
-    def _html(self, content: str, status: int = 200) -> Response:
-        return Response(status, HTML, content.encode(), (_NO_STORE, ("Vary", "Accept")))
+        return _html(self._templates.error(status, title, advice), status)
 
     def _is_own(self, visit: Visit) -> bool:
         """Whether the request names this server, as a defense against DNS rebinding, and comes from
@@ -160,9 +157,8 @@ class Pages:
         if visit.quality(JSON) > visit.quality(_HTML):
             return _json(as_json(report))
         if not visit.quality(_HTML):
-            lines = "\n".join(page(report, utf8=True))
-            return Response(200, PLAIN, f"{lines}\n".encode(), (_NO_STORE, ("Vary", "Accept")))
-        return self._html(
+            return _lines(page(report, utf8=True))
+        return _html(
             connection_page.html(
                 report,
                 self._templates,
@@ -219,20 +215,19 @@ class Pages:
         report = build(self._facts(visit))
         _, _, name = visit.path.removeprefix("/learn").partition("/")
         if not name:
-            return self._html(lesson.index_page(report, self._templates))
+            return _html(lesson.index_page(report, self._templates))
         if name == "exercises":
             place = self._place(visit, report)
-            return self._html(lesson.exercises_page(report, self._templates, place))
+            return _html(lesson.exercises_page(report, self._templates, place))
         if name in lesson.CHAPTERS:
-            return self._html(lesson.chapter_page(name, report, self._templates))
+            return _html(lesson.chapter_page(name, report, self._templates))
         exercise = name.removeprefix("check/")
         if exercise == name or exercise not in EXERCISES:
             return self.error(visit, 404, "there is no such chapter")
         if not visit.quality(_HTML):
-            lines = "\n".join(lesson.answer_text(exercise, report))
-            return Response(200, PLAIN, f"{lines}\n".encode(), (_NO_STORE, ("Vary", "Accept")))
+            return _lines(lesson.answer_text(exercise, report))
         place = self._place(visit, report)
-        return self._html(lesson.answer_page(exercise, report, self._templates, place))
+        return _html(lesson.answer_page(exercise, report, self._templates, place))
 
     def _place(self, visit: Visit, report: Report) -> lesson.Place:
         """Return what commands connect to."""
@@ -245,7 +240,7 @@ class Pages:
         """``/chat``: an IRC client."""
         lobby = self._context.chat.hub.lobby
         name = "" if lobby is None else lobby.name
-        return self._html(self._templates.render("chat.html", here="/chat", lobby=name))
+        return _html(self._templates.render("chat.html", here="/chat", lobby=name))
 
     def irc(self, visit: Visit) -> Answer:
         """``/irc``: a WebSocket to the IRC service."""
@@ -269,7 +264,7 @@ class Pages:
         status = self._context.status()
         if visit.quality(JSON) > visit.quality(_HTML):
             return _json(status)
-        return self._html(self._templates.render("status.html", here="/status", **status))
+        return _html(self._templates.render("status.html", here="/status", **status))
 
     def status_events(self, visit: Visit) -> Answer:
         """``/status/events``: the status each second, and events of the log."""
@@ -298,9 +293,21 @@ class Pages:
         return self._static["icon.svg"]
 
 
+def _html(content: str, status: int = 200) -> Response:
+    return _by_accept(HTML, content, status)
+
+
 def _json(data: Any) -> Response:
-    content = json.dumps(data, indent=2)
-    return Response(200, JSON, f"{content}\n".encode(), (_NO_STORE, ("Vary", "Accept")))
+    return _by_accept(JSON, f"{json.dumps(data, indent=2)}\n")
+
+
+def _lines(lines: Iterable[str]) -> Response:
+    return _by_accept(PLAIN, "".join(f"{line}\n" for line in lines))
+
+
+def _by_accept(content_type: str, content: str, status: int = 200) -> Response:
+    """Make a response whose form the client chose by its Accept field."""
+    return Response(status, content_type, content.encode(), (_NO_STORE, ("Vary", "Accept")))
 
 
 def web_factory(settings: WebSettings, context: IContext) -> HTTPFactory:

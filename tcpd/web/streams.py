@@ -13,8 +13,8 @@ from twisted.logger import Logger
 #: Seconds between two events of a stream.
 INTERVAL = 1.0
 
-#: Streams of one address.
-PER_ADDRESS = 8
+#: Streams of one share: an IPv4 address or an IPv6 /64.
+PER_SHARE = 8
 
 _log = Logger()
 
@@ -39,21 +39,22 @@ class Streams:
         self.most = most
         self._clock = clock
         self._open: dict[SecondStream, None] = {}
-        self._addresses: Counter[Hashable] = Counter()
+        self._shares: Counter[Hashable] = Counter()
         self._timer: IDelayedCall | None = None
 
     def __len__(self) -> int:
         """The number of open streams."""
         return len(self._open)
 
-    def has_room(self, address: Hashable) -> bool:
-        """Whether another stream of an address may open."""
-        return len(self._open) < self.most and self._addresses[address] < PER_ADDRESS
+    def has_room(self, share: Hashable) -> bool:
+        """Whether another stream of a client's share may open; see
+        :func:`tcpd.policy.workqueue.share_of`."""
+        return len(self._open) < self.most and self._shares[share] < PER_SHARE
 
     def add(self, stream: SecondStream) -> None:
         """Begin to call a stream's ``tick`` each second."""
         self._open[stream] = None
-        self._addresses[stream.address] += 1
+        self._shares[stream.share] += 1
         if self._timer is None:
             self._timer = self._clock.callLater(INTERVAL, self._tick)
 
@@ -61,9 +62,9 @@ class Streams:
         """Stop that."""
         if stream in self._open:
             del self._open[stream]
-            self._addresses[stream.address] -= 1
-            if not self._addresses[stream.address]:
-                del self._addresses[stream.address]
+            self._shares[stream.share] -= 1
+            if not self._shares[stream.share]:
+                del self._shares[stream.share]
         if not self._open and self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -82,7 +83,7 @@ class SecondStream:
     """A response of events, one each second. See :class:`tcpd.http.site.EventStream`.
 
     :param streams: the open streams of the service.
-    :param address: the client's share, for the limit: see :func:`tcpd.policy.workqueue.share_of`.
+    :param share: the client's, for the limit; see :meth:`Streams.has_room`.
     :param read: returns the next event; empty for none.
     :param events: the number of events after which the stream ends; ``None`` for no end.
     :param stopped: called when it has ended.
@@ -91,12 +92,12 @@ class SecondStream:
     def __init__(
         self,
         streams: Streams,
-        address: Hashable,
+        share: Hashable,
         read: Callable[[], bytes],
         events: int | None = None,
         stopped: Callable[[], object] = lambda: None,
     ) -> None:
-        self.address = address
+        self.share = share
         self._streams = streams
         self._read = read
         self._left = events

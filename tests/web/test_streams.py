@@ -12,19 +12,19 @@ from tcpd.line.testing import MemoryContext
 from tcpd.ops import catalogue
 from tcpd.ops.follow import RECENT
 from tcpd.web.status import StatusFeed
-from tcpd.web.streams import PER_ADDRESS, SecondStream, Streams, event
+from tcpd.web.streams import PER_SHARE, SecondStream, Streams, event
 
 
 class StreamClient:
     """The client of a stream."""
 
-    def __init__(self, streams: Streams, events: int | None = None, address: Any = "a") -> None:
+    def __init__(self, streams: Streams, events: int | None = None, share: Any = "a") -> None:
         self.sent: list[bytes] = []
         self.finished = 0
         self.stopped = 0
         self.number = 0
         self.full = False
-        self.stream = SecondStream(streams, address, self.read, events, self.stop)
+        self.stream = SecondStream(streams, share, self.read, events, self.stop)
         self.stream.start(self.send, self.finish)
 
     def read(self) -> bytes:
@@ -64,11 +64,11 @@ def test_one_event_a_second_until_the_end() -> None:
 
 
 def test_number_of_streams_is_limited() -> None:
-    streams = Streams(Clock(), PER_ADDRESS + 1)
-    clients = [StreamClient(streams) for _ in range(PER_ADDRESS)]
+    streams = Streams(Clock(), PER_SHARE + 1)
+    clients = [StreamClient(streams) for _ in range(PER_SHARE)]
     assert not streams.has_room("a")
     assert streams.has_room("b")
-    StreamClient(streams, address="b")
+    StreamClient(streams, share="b")
     assert not streams.has_room("c")
     clients[0].stream.stop()
     assert streams.has_room("a")
