@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
+from pathlib import Path
 
 import alone
 import amounts
 import certificates
 import forking
 import pytest
+from running import REACTOR, Daemon
+from terminal import Screen
 from twisted.logger import LogEvent, LogLevel, globalLogPublisher
+from wires import VethPair, need
 
 
 class LoggedFailures(list[LogEvent]):
@@ -33,6 +37,54 @@ def _described(event: LogEvent) -> str:
     return (
         f"{event.get('log_format')} {failure.value!r}" if failure else str(event.get("log_format"))
     )
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[[str], Daemon]]:
+    """Start daemons; after the test they are stopped and their logs checked."""
+    started: list[Daemon] = []
+
+    def start(config: str, reactor: Sequence[str] = REACTOR) -> Daemon:
+        directory = tmp_path / str(len(started))
+        directory.mkdir()
+        certificates.make(directory, "localhost")
+        daemon = Daemon(directory, config, reactor=reactor)
+        started.append(daemon)
+        return daemon
+
+    try:
+        yield start
+    finally:
+        for daemon in started:
+            daemon.stop()
+
+
+@pytest.fixture
+def screen(tmp_path: Path) -> Iterator[Callable[[str], Screen]]:
+    """Run programs on terminals."""
+    need("tmux")
+    made: list[Screen] = []
+
+    def run(command: str) -> Screen:
+        directory = tmp_path / f"screen{len(made)}"
+        directory.mkdir()
+        made.append(Screen(directory, command))
+        return made[-1]
+
+    yield run
+    for each in made:
+        each.close()
+
+
+@pytest.fixture(scope="module")
+def wire() -> Iterator[VethPair]:
+    """Two network namespaces joined by a veth pair."""
+    made = VethPair()
+    try:
+        made.connect_up()
+        yield made
+    finally:
+        made.close()
 
 
 @pytest.fixture(autouse=True)

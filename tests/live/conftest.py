@@ -3,36 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import certificates
 import pytest
-from running import EVERYTHING, REACTOR, Daemon
+from running import EVERYTHING, Daemon
 from service_manager import ServiceManager
 
 # test_fairness.py imports benchmarks; appended, so that an installed tcpd precedes the checkout's
 sys.path.append(str(Path(__file__).resolve().parents[2]))
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[[str], Daemon]]:
-    """Start daemons; after the test they are stopped and their logs checked."""
-    started: list[Daemon] = []
-
-    def start(config: str, reactor: Sequence[str] = REACTOR) -> Daemon:
-        directory = tmp_path / str(len(started))
-        directory.mkdir()
-        certificates.make(directory, "localhost")
-        daemon = Daemon(directory, config, reactor=reactor)
-        started.append(daemon)
-        return daemon
-
-    try:
-        yield start
-    finally:
-        for daemon in started:
-            daemon.stop()
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -91,16 +91,6 @@ def test_reply_to_a_datagram_comes_from_its_destination(
     daemon = start(listens(f"{host}:0 udp"))
     for each in hosts:
         ask(each, daemon.ports["echo", "udp"])
-
-
-@pytest.fixture(scope="module")
-def wire() -> Iterator[VethPair]:
-    made = VethPair()
-    try:
-        made.connect_up()
-        yield made
-    finally:
-        made.close()
 
 
 def ask_inside(wire: VethPair, host: str, port: int) -> None:

@@ -108,17 +108,6 @@ def hints_of(report: dict[str, Any]) -> set[str]:
     return {each["id"] for each in report["hints"]}
 
 
-@pytest.fixture(scope="module")
-def wire() -> Iterator[VethPair]:
-    """Two network namespaces joined by a veth pair."""
-    made = VethPair()
-    try:
-        made.connect_up()
-        yield made
-    finally:
-        made.close()
-
-
 @pytest.fixture
 def line(start: Callable[[str], Daemon]) -> Daemon:
     """A daemon with all facts enabled."""

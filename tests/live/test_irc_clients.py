@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from running import PATIENCE, Daemon, receive_until
+from running import PATIENCE, Daemon
 from terminal import Screen, has
+from text_client import PlainTextClient
 from wires import need
 
 pytestmark = pytest.mark.live
@@ -50,49 +50,6 @@ settings = {{
   "irc/core" = {{ cmd_queue_speed = "10msec"; }};
 }};
 """
-
-
-@pytest.fixture
-def screen(tmp_path: Path) -> Iterator[Callable[[str], Screen]]:
-    """Run programs on terminals."""
-    need("tmux")
-    made: list[Screen] = []
-
-    def run(command: str) -> Screen:
-        directory = tmp_path / f"screen{len(made)}"
-        directory.mkdir()
-        made.append(Screen(directory, command))
-        return made[-1]
-
-    yield run
-    for each in made:
-        each.close()
-
-
-class PlainTextClient:
-    """A client of the text frontend, on a plain socket like nc."""
-
-    def __init__(self, daemon: Daemon, nick: str, *rooms: str) -> None:
-        self._socket: socket.socket = daemon.connect("chat")
-        self._socket.settimeout(PATIENCE)
-        self.type(nick)
-        self.sees("joined #lobby")
-        for room in rooms:
-            self.type(f"/join {room}")
-            self.sees(f"What you type goes to {room} now.")
-
-    def type(self, line: str) -> None:
-        self._socket.sendall(f"{line}\r\n".encode())
-
-    def sees(self, text: str) -> str:
-        """Read until a line contains the text; return it."""
-        while True:
-            line = receive_until(self._socket, b"\r\n").decode()
-            if text in line:
-                return line
-
-    def close(self) -> None:
-        self._socket.close()
 
 
 def test_irssi(

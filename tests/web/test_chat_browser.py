@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import certificates
 import pytest
-from running import Daemon, receive_until
+from running import Daemon
 from terminal import Screen, has
+from text_client import PlainTextClient
 from wires import need
 
 pytest.importorskip("selenium")
@@ -112,44 +112,15 @@ def browse(site: ChatSite, tmp_path: Path) -> Iterator[Open]:
 
 
 @pytest.fixture
-def start(tmp_path: Path, site: ChatSite) -> Iterator[Callable[[], Daemon]]:
+def start(start: Callable[[str], Daemon], site: ChatSite) -> Callable[[], Daemon]:
     """Start daemons behind the site."""
-    started: list[Daemon] = []
 
-    def start() -> Daemon:
-        directory = tmp_path / f"daemon{len(started)}"
-        directory.mkdir()
-        certificates.make(directory, "localhost")
-        daemon = Daemon(directory, CONFIG.format(origin=site.origin))
-        started.append(daemon)
+    def behind() -> Daemon:
+        daemon = start(CONFIG.format(origin=site.origin))
         site.irc = daemon.ports["irc", "websocket"]
         return daemon
 
-    yield start
-    for daemon in started:
-        daemon.stop()
-
-
-class Plain:
-    """A client of the text frontend, on a socket like nc."""
-
-    def __init__(self, daemon: Daemon, nick: str) -> None:
-        self._socket: socket.socket = daemon.connect("chat")
-        self.type(nick)
-        self.sees("joined #lobby")
-
-    def type(self, line: str) -> None:
-        self._socket.sendall(f"{line}\r\n".encode())
-
-    def sees(self, text: str) -> str:
-        """Read until a line contains the text; return it."""
-        while True:
-            line = receive_until(self._socket, b"\n").decode()
-            if text in line:
-                return line
-
-    def close(self) -> None:
-        self._socket.close()
+    return behind
 
 
 def test_two_browsers_and_a_plain_client_share_a_room(
@@ -160,7 +131,7 @@ def test_two_browsers_and_a_plain_client_share_a_room(
     ann, bob = browse(), browse(width=500)
     ann.join("ann")
     bob.join("bob")
-    nc = Plain(daemon, "nick")
+    nc = PlainTextClient(daemon, "nick")
     ann.sees("nick joined")
     bob.sees("nick joined")
     ann.say("hello all")
@@ -207,23 +178,6 @@ def test_two_browsers_and_a_plain_client_share_a_room(
     ann.sees("There is no command /foo")
     assert ann.errors() == []
     assert bob.errors() == []
-
-
-@pytest.fixture
-def screen(tmp_path: Path) -> Iterator[Callable[[str], Screen]]:
-    """Run programs on terminals."""
-    need("tmux")
-    made: list[Screen] = []
-
-    def run(command: str) -> Screen:
-        directory = tmp_path / f"screen{len(made)}"
-        directory.mkdir()
-        made.append(Screen(directory, command))
-        return made[-1]
-
-    yield run
-    for each in made:
-        each.close()
 
 
 class WebDaemon:
@@ -346,7 +300,7 @@ def test_restart_of_the_web_service(web: WebDaemon) -> None:
     web.daemon.stop()
     page.until(lambda: page.find(".chat-status").text.startswith("Disconnected"), "disconnected")
     web.start()
-    nc = Plain(web.daemon, "nick")
+    nc = PlainTextClient(web.daemon, "nick")
     nc.type("/join #tea")
     nc.sees("What you type goes to #tea now.")
     page.until(lambda: not page.find(".chat-status").is_displayed(), "reconnected")
@@ -394,7 +348,7 @@ def test_keyboard_only(start: Callable[[], Daemon], browse: Open) -> None:
 
 def test_nickname_in_use_asks_for_another(start: Callable[[], Daemon], browse: Open) -> None:
     daemon = start()
-    nc = Plain(daemon, "ann")
+    nc = PlainTextClient(daemon, "ann")
     page = browse()
     page.keys("ann", Keys.ENTER)
     page.until(lambda: "in use" in page.find(".chat-join-error").text)
@@ -409,7 +363,7 @@ def test_nickname_in_use_asks_for_another(start: Callable[[], Daemon], browse: O
 def test_replies_and_errors_are_in_plain_words(start: Callable[[], Daemon], browse: Open) -> None:
     """ "error numerics and FAIL/WARN/NOTE shown in plain words in the room" """
     daemon = start()
-    nc = Plain(daemon, "nick")
+    nc = PlainTextClient(daemon, "nick")
     nc.type("/join #tea")
     nc.sees("What you type goes to #tea now.")
     page = browse()
@@ -473,7 +427,7 @@ def test_hostile_text_stays_text(start: Callable[[], Daemon], browse: Open) -> N
     daemon = start()
     page = browse(width=500)
     page.join("ann")
-    nc = Plain(daemon, "__proto__")
+    nc = PlainTextClient(daemon, "__proto__")
     page.sees("__proto__ joined")
     for text in HOSTILE:
         nc.type(text)
@@ -554,7 +508,7 @@ def test_daemon_restart(start: Callable[[], Daemon], browse: Open, site: ChatSit
     assert page.find(".chat-input").get_attribute("value") == "too early"
     page.run("document.querySelector('.chat-input').value = ''")
     daemon = start()
-    nc = Plain(daemon, "nick")
+    nc = PlainTextClient(daemon, "nick")
     nc.type("/join #tea")
     nc.sees("What you type goes to #tea now.")
     page.until(lambda: not page.find(".chat-status").is_displayed(), "reconnected")

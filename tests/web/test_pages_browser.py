@@ -146,16 +146,6 @@ def test_pages_have_no_faults(
 
 
 @pytest.fixture
-def wire() -> Iterator[VethPair]:
-    made = VethPair()
-    try:
-        made.connect_up()
-        yield made
-    finally:
-        made.close()
-
-
-@pytest.fixture
 def far(wire: VethPair, tmp_path: Path) -> Iterator[Daemon]:
     """A daemon in the other network namespace."""
     wire.inside("ip", "link", "set", "lo", "up")
