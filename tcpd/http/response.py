@@ -20,6 +20,7 @@ class Response:
     :ivar body: the content.
     :ivar headers: further fields.
     :ivar etag: the entity tag of the content, with its quotes; empty for none.
+    :ivar is_last: the connection is closed after it.
     """
 
     status: int
@@ -27,6 +28,7 @@ class Response:
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
     etag: str = ""
+    is_last: bool = False
 
     def encode(self, headers: Iterable[tuple[str, str]] = (), *, body: bool = True) -> bytes:
         """Encode it for the wire.

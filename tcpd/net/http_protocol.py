@@ -252,7 +252,7 @@ class HTTPProtocol(Protocol):
         transport: Any = self.transport
         match answer:
             case Response():
-                last = self._last or _is_last(request)
+                last = self._last or answer.is_last or _is_last(request)
                 if last:
                     headers.append(("Connection", "close"))
                 transport.write(answer.encode(headers, body=request.method != b"HEAD"))

@@ -216,9 +216,9 @@ class Pages:
         _, _, name = visit.path.removeprefix("/learn").partition("/")
         if not name:
             return _html(lesson.index_page(report, self._templates))
+        place = self._place(visit, report)
         if name == "exercises":
-            place = self._place(visit, report)
-            return _html(lesson.exercises_page(report, self._templates, place))
+            return _on_own_connection(_html(lesson.exercises_page(report, self._templates, place)))
         if name in lesson.CHAPTERS:
             return _html(lesson.chapter_page(name, report, self._templates))
         exercise = name.removeprefix("check/")
@@ -226,8 +226,9 @@ class Pages:
             return self.error(visit, 404, "there is no such chapter")
         if not visit.quality(_HTML):
             return _lines(lesson.answer_text(exercise, report))
-        place = self._place(visit, report)
-        return _html(lesson.answer_page(exercise, report, self._templates, place))
+        return _on_own_connection(
+            _html(lesson.answer_page(exercise, report, self._templates, place))
+        )
 
     def _place(self, visit: Visit, report: Report) -> lesson.Place:
         """Return what commands connect to."""
@@ -291,6 +292,11 @@ class Pages:
     def icon(self, visit: Visit) -> Response:
         """``/favicon.ico``, for browsers that request it unasked."""
         return self._static["icon.svg"]
+
+
+def _on_own_connection(page: Response) -> Response:
+    """Close the connection after a page, so that the next check is of a new one."""
+    return replace(page, is_last=True)
 
 
 def _html(content: str, status: int = 200) -> Response:

@@ -174,6 +174,20 @@ def test_every_chapter_and_exercise_is_served(browser: PageClient) -> None:
         assert browser.get(path)[1].startswith(("PASSED", "NOT YET")), path
 
 
+@pytest.mark.parametrize("path", ["/learn/exercises", "/learn/check/ipv6"])
+def test_check_is_of_a_new_connection(browser: PageClient, path: str) -> None:
+    """docs/reference/web.rst: "The connection is closed after these pages ...": a browser that keeps
+    it would have the former handshake checked."""
+    browser.get("/learn", **HTML)
+    before = browser.source
+    response, _ = browser.get(path, **HTML)
+    assert response.getheader("Connection") == "close"
+    browser.get("/learn/check/ipv6", **HTML)
+    assert browser.http.sock is None
+    browser.get("/learn")
+    assert browser.source != before
+
+
 def test_ipv4_connection_does_not_pass_the_exercise_on_ipv6(browser: PageClient) -> None:
     assert browser.get("/learn/check/ipv6")[1].startswith("NOT YET")
 
