@@ -140,6 +140,7 @@ PAGES = (
     "web-live",
     "web-status",
     "web-chat",
+    "web-chat-irc",
     "web-room",
     "web-room-irc",
 )

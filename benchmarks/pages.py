@@ -153,14 +153,18 @@ def _clients(
         yield found
 
 
-def _chat(server: Running, seconds: float) -> dict[str, float]:
-    """The memory of a client of the chat page."""
-    with _clients(server, 100, "warm"):
-        pass
-    time.sleep(0.5)
-    before = server.memory()
-    with _clients(server, _CLIENTS, "c"):
-        return {"bytes": (server.memory() - before) / _CLIENTS}
+def _idle(websocket: bool) -> Callable[[Running, float], dict[str, float]]:
+    """The memory of a client that has registered."""
+
+    def measure(server: Running, seconds: float) -> dict[str, float]:
+        with _clients(server, 100, "warm", websocket=websocket):
+            pass
+        time.sleep(0.5)
+        before = server.memory()
+        with _clients(server, _CLIENTS, "c", websocket=websocket):
+            return {"bytes": (server.memory() - before) / _CLIENTS}
+
+    return measure
 
 
 def _room(websocket: bool) -> Callable[[Running, float], dict[str, float]]:
@@ -202,7 +206,8 @@ PAGE_LOADS = (
     PageLoad("web-file", "a static file", "request", _requests("/static/page.css", "*/*")),
     PageLoad("web-live", f"{_STREAMS} streams of /live", "event", _streams("/live", _STREAMS)),
     PageLoad("web-status", "8 streams of /status", "event", _streams("/status/events", 8)),
-    PageLoad("web-chat", f"{_CLIENTS} clients of the chat page, idle", "client", _chat),
+    PageLoad("web-chat", f"{_CLIENTS} clients of the chat page, idle", "client", _idle(True)),
+    PageLoad("web-chat-irc", "the same, IRC clients", "client", _idle(False), "irc"),
     PageLoad("web-room", f"a room of {_CLIENTS} clients of the page", "delivery", _room(True)),
     PageLoad("web-room-irc", "the same, IRC clients", "delivery", _room(False), "irc"),
 )

@@ -176,8 +176,8 @@ def test_every_chapter_and_exercise_is_served(browser: PageClient) -> None:
 
 @pytest.mark.parametrize("path", ["/learn/exercises", "/learn/check/ipv6"])
 def test_check_is_of_a_new_connection(browser: PageClient, path: str) -> None:
-    """docs/reference/web.rst: "The connection is closed after these pages ...": a browser that keeps
-    it would have the former handshake checked."""
+    """docs/reference/web.rst: "The connection is closed after these pages": a browser that keeps it
+    would have the former handshake checked."""
     browser.get("/learn", **HTML)
     before = browser.source
     response, _ = browser.get(path, **HTML)

@@ -39,6 +39,7 @@ listen =
     127.0.0.1:0 websocket
 [service:chat]
 protocol = chat
+rate = none
 listen =
     127.0.0.1:0
 """
@@ -518,6 +519,39 @@ def test_daemon_restart(start: Callable[[], Daemon], browse: Open, site: ChatSit
     page.sees("ann: after")
     assert page.texts().count("ann: before") == 1
     assert page.texts().count("ann: after") == 1
+    nc.close()
+    assert page.errors() == []
+
+
+def test_history_of_the_daemon(start: Callable[[], Daemon], browse: Open, site: ChatSite) -> None:
+    """ "history by scrolling back as far as there is", "reconnect that fills the gap without a
+    repeat": 100 messages are kept by default."""
+    daemon = start()
+    nc = PlainTextClient(daemon, "nick")
+    for number in range(80):
+        nc.type(f"early {number}")
+    page = browse(width=800)
+    page.join("bob")
+    page.sees("nick: early 79")
+    nc.type("last seen")
+    page.sees("nick: last seen")
+    site.cut()
+    page.until(lambda: page.find(".chat-status").is_displayed())
+    for number in range(15):
+        nc.type(f"missed {number}")
+    site.irc = daemon.ports["irc", "websocket"]
+    page.sees("nick: missed 14")
+    nc.type("live")
+    page.sees("nick: live")
+
+    def begins() -> bool:
+        page.run("document.querySelector('.chat-log:not([hidden])').scrollTop = 0")
+        return "The history begins here." in page.texts(f"{ROW}.marker")
+
+    page.until(begins, "the first message")
+    wanted = [f"early {n}" for n in range(80)] + ["last seen"]
+    wanted += [f"missed {n}" for n in range(15)] + ["live"]
+    assert page.texts(f"{ROW}.message") == [f"nick: {text}" for text in wanted]
     nc.close()
     assert page.errors() == []
 
