@@ -7,6 +7,7 @@ import functools
 import math
 import os
 import threading
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -41,14 +42,12 @@ class Sink:
     ends_line = True
     error = ""
 
+    @abstractmethod
     def _write(self, data: bytes) -> int | None:
         """As :meth:`io.RawIOBase.write`: return the bytes written; ``None`` if it would block.
 
-        A subclass overrides it.
-
         :raise OSError: if nothing can be written.
         """
-        raise NotImplementedError
 
     def write_line(self, line: str) -> bool:
         """Write a line, as UTF-8.

@@ -314,6 +314,8 @@ class Threads:
         self.callLater = clock.callLater
         self.seconds = clock.seconds
 
+    # the interface has these two; deferToThreadPool needs neither
+
     def callInThread(self, *arguments: Any) -> None:
         raise NotImplementedError
 
